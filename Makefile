@@ -19,7 +19,7 @@ AGAIN := $(MAKE) --no-print-directory
 # Two workers, a file of tests each: graphs compiled for one file's tests are seldom of use to another's.
 PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo test test-full check corpus experiment mnist gradcheck bench torture docs clean
+.PHONY: help demo test test-full check corpus experiment mnist gradcheck bench bench-gpu torture docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -51,8 +51,11 @@ mnist: ## the blog's perceptron on MNIST (downloads 20 MB once); as recorded: AR
 gradcheck: ## print the proofs: gradients, NumPy oracles, optimisers
 	@$(AGAIN) experiment NAME=gradcheck
 
-bench: ## time training steps against PyTorch, JAX (installs both, 1.1 GB) and the engine's own loop (scan)
+bench: ## time training steps against PyTorch, JAX (installs both, 1.1 GB) and scan; ARGS=--phases, --memory, --start
 	@$(AGAIN) experiment NAME=bench
+
+bench-gpu: ## on a machine with an NVIDIA GPU: train every recipe in mode jax, and time models against PyTorch
+	@$(AGAIN) experiment NAME=bench-gpu
 
 torture: ## kill, interrupt, fill, damage: counts of what holds (hours; ARGS=--short: minutes)
 	@$(AGAIN) experiment NAME=torture

@@ -149,6 +149,10 @@ ALL = (
         "an hour", post="not in the blog", runs=(Run("music-aids"),), needs=("corpus",), smoke=SMOKE,
     ),
     Experiment(
+        "beat", "studies.beat", "whether frames from whole beats back give free runs a beat, and what they cost",
+        "two hours", post="not in the blog", needs=("corpus",), smoke=SMOKE,
+    ),
+    Experiment(
         "samples", "studies.samples", "learn music sample by sample, in tiers of frames (SampleRNN)", "20 minutes",
         post="not in the blog", runs=(Run("samples-3-logistic"),), needs=("corpus",), smoke=SMOKE,
     ),
@@ -192,8 +196,26 @@ ALL = (
         "30 minutes", runs=(Run("counterfeits"),), smoke=SMOKE,
     ),
     Experiment(
+        "musical-time", "studies.musical_time", "do tempo, bars, intervals and keys tell music from counterfeits?",
+        "10 minutes", needs=("corpus",), smoke=SMOKE,
+        runs=(
+            Run("musical-time", ("--run", "runs/piano")),
+            Run("musical-time-openscore", (
+                "--corpus", "openscore.h5", "--name", "musical-time-openscore", "--most", "6",
+            )),
+        ),
+    ),
+    Experiment(
         "music-recordings", "studies.music_recordings", "what codes make of recordings of each kind",
         "half an hour, with --recordings FOLDER", runs=(Run("music-recordings"),),
+    ),
+    Experiment(
+        "listening-sounds", "studies.listening_sounds", "sounds of a run of codes, a chain, codec and music, to judge",
+        "5 minutes", needs=("corpus",), smoke=SMOKE,
+    ),
+    Experiment(
+        "ship", "studies.ship", "pack a run as a model that comes with the package, if it plays", "10 minutes",
+        runs=(Run("ship"),), needs=("corpus",), smoke=SMOKE,
     ),
     Experiment("gradcheck", "proofs.gradcheck", "gradients, kernels and optimisers against oracles", "5 minutes"),
     Experiment(
@@ -215,8 +237,12 @@ ALL = (
         "seconds",
     ),
     Experiment(
-        "bench", "benchmarks.bench", "training steps against PyTorch, JAX and the engine's own loop (scan)",
-        "30 minutes", runs=(Run("bench"),), needs=("bench",),
+        "bench", "benchmarks.bench", "training steps of layers and models against PyTorch, JAX and the loop of scan",
+        "40 minutes", runs=(Run("bench"),), needs=("bench",),
+    ),
+    Experiment(
+        "bench-gpu", "benchmarks.gpu", "on a machine with a GPU: recipes in mode jax, models against PyTorch's",
+        "10 minutes", needs=("bench",),
     ),
     Experiment(
         "bench-theano", "benchmarks.bench", "the same against Theano 1.0.5 (Python 3.11 only)", "20 minutes",

@@ -1,4 +1,4 @@
-"""``python -m rnnaudio``: the command line, where the script ``rnnaudio`` is not on the path."""
+"""Entry point of ``python -m rnnaudio``, for systems where the script ``rnnaudio`` is not on the path."""
 
 from rnnaudio.cli import main
 

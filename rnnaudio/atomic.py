@@ -1,13 +1,14 @@
-"""Files that are written completely or not at all; removal of temporary files that killed processes have left."""
+"""Atomic writing of files, breaking of hard links, and temporary files; those of killed processes are removed."""
 
 import contextlib
 import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rnnaudio.errors import RnnaudioError
@@ -25,12 +26,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file in the same folder, which is renamed to ``path`` if the block succeeds.
 
     On any exception, KeyboardInterrupt included, the temporary file is removed and an existing ``path`` is unchanged.
-    The order is write, fsync, rename, fsync of the folder, so that ``path`` is complete even after a system crash.
-    If ``path`` is a symbolic link, the file that it leads to is replaced, and the link stays. Temporary files of
-    processes that were killed are removed from the folder.
+    The order is write, fsync, rename, fsync of the folder, so that ``path`` is complete even after a system crash. If
+    ``path`` is a symbolic link, its target is replaced, and the link stays. Temporary files of processes that were
+    killed are removed from the folder.
 
     Raises RnnaudioError in place of any OSError in the block (no space, no permission, no such folder), and if
-    ``path`` is there but no file: a folder, a device, a pipe. Messages name ``path``, never the temporary file.
+    ``path`` exists but is not a file: a folder, a device, a pipe. Messages name ``path``, never the temporary file.
     """
     path = Path(path)
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -77,24 +78,44 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: str | Path, content: bytes) -> Path:
+def write_atomically(path: str | Path, content: bytes | Iterable[bytes]) -> Path:
     """Write ``content`` to ``path``, all or nothing (:func:`replacing`), creating missing folders; return the path.
 
-    Raises RnnaudioError in place of any OSError.
+    content: the bytes of the file, or an iterable of parts, which are written in order. If the iterable raises an
+    exception, ``path`` is unchanged. Raises RnnaudioError in place of any OSError.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RnnaudioError(f"cannot make the folder {path.parent}: {error.strerror}; choose another place") from error
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.writelines([content] if isinstance(content, bytes) else content)
     return path
+
+
+def break_links(path: Path) -> None:
+    """Replace a file that has several names (hard links) by a copy of its own, before it is changed in place.
+
+    Hard links, such as those made by ``cp -al`` or by backup programs, share one content: data appended under one name
+    would appear under all names. ``path`` becomes a copy with the same permissions; the other names keep the old file,
+    and so do processes that have it open. A file that is missing, has only one name, or is not a regular file is left
+    alone. Raises RnnaudioError if the copy cannot be written.
+    """
+    try:
+        about = os.stat(path)
+    except OSError:  # what opens the file says so
+        return
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink == 1:
+        return
+    with replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
+        shutil.copymode(path, temporary)
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Context with a temporary folder, whose path it yields, and which is removed at the end.
+    """Context manager that makes a temporary folder, yields its path, and removes the folder at the end.
 
     Temporary folders left by killed processes are removed, too. RnnaudioError if no temporary folder can be made.
     """
@@ -111,7 +132,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _owner() -> str:
-    """Part of a name that tells whose it is; see OWNED."""
+    """Make the part of a temporary file's name that identifies this process, with a random end; see OWNED."""
     process = this_process()
     return f"{process.machine}-{process.pid}-{process.started}-{secrets.token_hex(2)}"
 
@@ -121,7 +142,7 @@ def _shortened(name: str) -> str:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders of processes that have ended."""
+    """Remove temporary files and folders of ended processes from ``folder``; errors are ignored."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # removed by another process meanwhile, or not permitted
@@ -130,7 +151,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _is_leftover(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a temporary file or folder of this user whose owner is no longer running."""
+    """Return whether an entry is a temporary file or folder of this user whose process is no longer running."""
     is_ours = entry.name.endswith(SUFFIX) or entry.name.startswith(FOLDERS)
     owner = OWNED.fullmatch(entry.name.removesuffix(SUFFIX)) if is_ours else None
     if not owner:

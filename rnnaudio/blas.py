@@ -1,14 +1,15 @@
 """Environment variables for NumPy's BLAS and for threads, which must be set before NumPy is loaded.
 
 OpenBLAS mistakes some processors with AVX-512 for a Haswell and then multiplies at half their speed (measured on
-virtual machines, November 2026). The layers' fused kernels do not use BLAS; scan and NumPy's matrix products do.
+virtual machines, November 2026). The layers' fused kernels do not use BLAS; the kernel ``scan`` and NumPy's matrix
+products do.
 
 ``RNNAUDIO_THREADS`` also limits the threads of BLAS, which spin while they wait: on a shared machine the singular
 value decomposition of a 400 x 200 matrix, which takes milliseconds, took 2.3 s with two threads.
 
-In OpenMP ``OMP_NUM_THREADS`` may be a list, with a number for each level of nesting. PyTensor fails with a TypeError
-for a list, and for anything else that is not a number; numba fails with a ValueError for ``NUMBA_NUM_THREADS=0``. A
-list is therefore cut to its first number, and an invalid value is deleted.
+In OpenMP ``OMP_NUM_THREADS`` may be a list, with a number for each level of nesting. PyTensor raises TypeError for a
+list, and for anything else that is not a number; numba raises ValueError for ``NUMBA_NUM_THREADS=0``. A list is
+therefore cut to its first number, and an invalid value is deleted.
 """
 
 import os
@@ -37,10 +38,10 @@ def processor_flags(path: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 
 def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_is_loaded: bool) -> bool:
-    """Select OpenBLAS's AVX-512 kernels if the processor, with these ``flags``, supports them; True if selected.
+    """Select OpenBLAS's AVX-512 kernels if ``flags`` show that the processor supports them; return True if selected.
 
     Sets ``OPENBLAS_CORETYPE`` in ``environment``. Does nothing if the user has set this variable already, or if NumPy
-    is loaded, because the variable would then have no effect.
+    is loaded, because the variable would then have no effect. flags: the result of :func:`processor_flags`.
     """
     if VARIABLE in environment or numpy_is_loaded or not flags >= NEEDED:
         return False

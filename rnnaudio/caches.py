@@ -1,9 +1,9 @@
-"""Cache folders of numba, the engine and matplotlib, and their replacement where they cannot be written.
+"""Cache folders of numba, the engine and matplotlib, and their replacement if they cannot be written.
 
-In a container, in a batch job or under a service's account there may be no home folder, or none that can be written.
-PyTensor cannot be imported then. The cache folders are therefore replaced by a folder for temporary files, which later
-runs of the same user find again. It is passed on in environment variables, which are set before the libraries read
-them, and which child processes inherit.
+In a container, in a batch job or under a service account, the home folder may be missing or read-only. PyTensor cannot
+be imported then. Such cache folders are therefore replaced by a folder among the temporary files, which later runs of
+the same user reuse. Its path is passed to the libraries in environment variables, which are set before the libraries
+read them and which child processes inherit.
 """
 
 import os
@@ -17,16 +17,16 @@ Variables = MutableMapping[str, str]
 
 
 def cache_folder(variables: Variables = os.environ) -> Path:
-    """The user's cache folder: the value of ``NUMBA_CACHE_DIR``, else of ``XDG_CACHE_HOME``, else ``~/.cache``."""
+    """Return the user's cache folder: ``NUMBA_CACHE_DIR`` if it is set, else ``XDG_CACHE_HOME``, else ``~/.cache``."""
     return Path(variables.get("NUMBA_CACHE_DIR") or variables.get("XDG_CACHE_HOME") or _home(variables) / ".cache")
 
 
 def replace_unwritable(variables: Variables) -> None:
-    """Replace each cache folder that cannot be written by :func:`temporary_folder`, with a note to the user.
+    """Use :func:`temporary_folder` in place of each cache folder that cannot be written, with a note to the user.
 
-    Sets the environment variables that name these folders, and ``HOME`` if there is no home folder. Does nothing if
-    all cache folders can be written, or if no temporary folder can be made; in the second case the libraries fail with
-    errors of their own.
+    Sets, in ``variables``, the environment variables that name these folders, and ``HOME`` if there is no home folder.
+    Does nothing if all cache folders can be written, or if no temporary folder can be made; in the second case the
+    libraries fail with errors of their own.
     """
     no_home = not variables.get("HOME") and os.path.expanduser("~") == "~"  # an account that is not in the list
     flags = f"{'THEANO' if 'theano' in variables.get('RNNAUDIO_ENGINE', '').lower() else 'PYTENSOR'}_FLAGS"
@@ -53,13 +53,13 @@ def replace_unwritable(variables: Variables) -> None:
 
 
 def can_be_written(folder: Path) -> bool:
-    """Return whether files can be created in ``folder``, or, if it does not exist, whether it can be created."""
+    """Return whether files can be created in ``folder`` or, if it does not exist, whether it can be created."""
     there = next((place for place in (folder, *folder.parents) if os.path.exists(place)), folder)
     return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)
 
 
 def temporary_folder() -> Path:
-    """Create this user's own folder below the folder for temporary files, or return the one from an earlier run.
+    """Return this user's own folder among the temporary files of the system; it is created if it does not exist.
 
     If its name is taken by a link, by a file, or by a folder that others own or can write, a new folder with a random
     name is created. OSError if no folder can be created.
@@ -75,13 +75,16 @@ def temporary_folder() -> Path:
 
 
 def flag(flags: str, name: str) -> str | None:
-    """The value of a flag in the engine's list ``name=value,name=value``, the last one if repeated; None if absent."""
+    """Return the value of a flag in the engine's list ``name=value,name=value``; None if absent.
+
+    If the flag is repeated, the last value counts.
+    """
     pairs = [word.partition("=") for word in flags.split(",")]
     return next((value.strip() for key, _, value in reversed(pairs) if key.strip() == name), None)
 
 
 def with_flag(flags: str, name: str, value: object) -> str:
-    """The engine's list of flags ``name=value,name=value`` with the flag ``name`` set to ``value``, or added."""
+    """Return ``flags``, the engine's list ``name=value,name=value``, with the flag ``name`` set to ``value``."""
     others = [word for word in flags.split(",") if word.strip() and word.partition("=")[0].strip() != name]
     return ",".join([*others, f"{name}={value}"])
 

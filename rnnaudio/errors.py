@@ -1,4 +1,4 @@
-"""The exception for errors that the user can fix, and how a command reports it."""
+"""Exceptions for errors that the user can fix, and the reporting of such errors by a command."""
 
 import errno
 import io
@@ -19,9 +19,9 @@ OF_A_PATH = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.E
 class RnnaudioError(Exception):
     """An error that the user can fix: bad input, a missing extra, a full disk.
 
-    The message states in one line what was received, what was expected and what to do; control characters in the
-    message, such as those of a file name, are replaced by escapes. Callers may catch the exception. ``status``: exit
-    status of a command that ends by this exception.
+    The message states in one line what was received, what was expected and what to do; control characters in it, such
+    as those of a file name, are replaced by escapes. Callers may catch the exception. ``status``: exit status of a
+    command that ends with this exception.
     """
 
     status = 2
@@ -31,13 +31,13 @@ class RnnaudioError(Exception):
 
 
 class BrokeDown(RnnaudioError):
-    """Error for a training that broke down (a loss or gradient was not finite) or diverged; exit status 3."""
+    """Error for training that broke down (a loss or gradient was not finite) or diverged; exit status 3."""
 
     status = 3
 
 
 class Unsuitable(RnnaudioError):
-    """Error for settings with which a run cannot be trained on its corpus, or not on this machine."""
+    """Error for settings with which a run cannot be trained on its corpus, or on this machine."""
 
 
 class MissingCorpus(RnnaudioError):
@@ -51,15 +51,17 @@ class MissingCorpus(RnnaudioError):
 def run_command(main: Callable[[], object], name: str) -> None:
     """Call ``main``; on RnnaudioError print one line to standard error and exit with the status of the error.
 
-    A signal raises KeyboardInterrupt in ``main`` (:mod:`rnnaudio.interrupt`); the exit status is then 128 + number of
-    the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. Any other exception after a signal, except
-    RnnaudioError, is treated like KeyboardInterrupt, and so is its loss. A path that cannot be looked at (no
-    permission, a name that is too long) ends the command by one line and status 2.
+    name: prefix of the messages.
 
-    If the reader of standard output has gone (``rnnaudio defects | head``), exit without a message with status 141, as
-    after SIGPIPE; if standard output cannot be written, for example because the disk is full, print one line and exit
-    with status 2. Text that cannot be written to standard error is lost. Characters that the terminal cannot show, and
-    those that it would obey, are printed as escapes. ``name`` is the prefix of the messages.
+    A signal raises KeyboardInterrupt in ``main`` (:mod:`rnnaudio.interrupt`); the exit status is then 128 + number of
+    the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. It is the same if ``main`` loses this
+    KeyboardInterrupt and returns, or raises another exception than RnnaudioError and BrokenPipeError in its place.
+
+    A path that cannot be accessed (no permission, a name that is too long) ends the command with one line and status
+    2. If the reader of standard output has gone (``rnnaudio defects | head``), the command exits without a message,
+    with status 141, as after SIGPIPE. If standard output cannot be written for another reason, such as a full disk,
+    the command prints one line and exits with status 2. Text that cannot be written to standard error is lost. Control
+    characters, and characters that the terminal's encoding lacks, are printed as escapes.
     """
     _make_output_printable()
     with redirect_stderr(cast(TextIO, _Forgiving(sys.stderr))), interrupt.raised(), interrupt.kept():
@@ -91,7 +93,7 @@ def run_command(main: Callable[[], object], name: str) -> None:
 
 
 def _exit_interrupted(name: str, left: str = "") -> NoReturn:
-    """Exit with the status of the signal; left: what is left to go on from."""
+    """Print that the command was interrupted, and exit with the status of the signal; left: text on how to go on."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -104,7 +106,7 @@ def _exit_interrupted(name: str, left: str = "") -> NoReturn:
 
 
 class _Forgiving:
-    """Standard error that never fails: what cannot be written to ``stream`` is lost, and the command goes on."""
+    """Wrapper of standard error, ``stream``, whose methods never fail: text that cannot be written is lost."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -123,7 +125,7 @@ class _Forgiving:
             self._give_up()
 
     def _give_up(self) -> None:
-        """Send what is still in the buffer, and what follows, to the null device."""
+        """Redirect the stream, with the text in its buffer, to the null device."""
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             self._stream.flush()
@@ -133,10 +135,12 @@ class _Forgiving:
 
 
 def _make_output_printable() -> None:
-    r"""Let any text be printed: as ``\u3042`` what the encoding lacks or a file name has that is no text.
+    r"""Make standard output and error print any text, with escapes such as ``\u3042`` for unprintable characters.
 
-    By default Python raises UnicodeEncodeError, which could end a command after hours of work; another way chosen in
-    PYTHONIOENCODING is respected. Streams that the shell has closed (``>&-``), which are None, become the null device.
+    Unprintable are characters that the encoding of the stream lacks, and bytes of a file name that are not text. By
+    default Python raises UnicodeEncodeError for them, which could end a command after hours of work; another error
+    handler, chosen in PYTHONIOENCODING, is respected. Streams that the shell has closed (``>&-``), which are None,
+    become the null device. Both streams are wrapped in :class:`rnnaudio.text.VisibleStream`.
     """
     if sys.stdout is None:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
@@ -150,7 +154,7 @@ def _make_output_printable() -> None:
 
 
 def _output_fails() -> bool:
-    """Tell whether standard output is what cannot be written: another line fails, too."""
+    """Return whether standard output cannot be written, by printing an empty line to it."""
     try:
         print(flush=True)
     except OSError:

@@ -1,11 +1,10 @@
-"""Signals that ask a process to end: Ctrl-C, ``kill``, a terminal that is closed, the warning of a batch system.
+"""Signals that ask a process to end: Ctrl-C, ``kill``, a closed terminal, the warning of a batch system.
 
 A command treats all these signals like Ctrl-C: they raise KeyboardInterrupt, so that everything is cleaned up. During
-training and generation, the first signal is only noted, and the work ends in good order. A second signal is not held
-back: Ctrl-C raises KeyboardInterrupt, the others end the process at once.
+training and generation the first signal does not raise: the work ends after its current step, and the results are
+saved. A second signal is not held back: Ctrl-C raises KeyboardInterrupt, the others end the process at once.
 """
 
-import _thread
 import os
 import signal
 import sys
@@ -29,27 +28,27 @@ _n_contexts = 0  # within each other, in the main thread
 
 
 def received() -> int:
-    """Number of the last signal, such as 15 for SIGTERM, that asked the process to end; 0 if there was none.
+    """Return the number of the last signal that asked the process to end, such as 15 for SIGTERM; 0 if there was none.
 
-    It is forgotten at the end of the outermost context of this module: of the command, or where no command runs, as
-    in a notebook, of the training or generation that the signal ended.
+    The number is reset to 0 when the outermost context manager of this module ends. That is at the end of the command
+    or, without a command (in a notebook), at the end of the training or generation that the signal ended.
     """
     return _last
 
 
 def was_raised() -> bool:
-    """Whether a signal has raised KeyboardInterrupt in the command, within :func:`raised`."""
+    """Return True if a signal has raised KeyboardInterrupt within :func:`raised` since the command began."""
     return _raised
 
 
 def status() -> int:
-    """Exit status of an interrupted command: 128 + number of the last signal; 130, as after Ctrl-C, if none came."""
+    """Return the exit status of an interrupted command: 128 + number of the last signal, or 130 if there was none."""
     return 128 + (_last or signal.SIGINT)
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Context in which the first signal that asks the process to end raises KeyboardInterrupt.
+    """Context manager in which the first signal that asks the process to end raises KeyboardInterrupt.
 
     The old handlers are restored at the end.
     """
@@ -64,14 +63,22 @@ def raised() -> Iterator[None]:
         yield
 
 
+def _interrupt_main() -> None:
+    """Send SIGINT to the main thread, so that a system call in which it waits ends, too."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
 @contextmanager
 def kept() -> Iterator[None]:
-    """Context in which a KeyboardInterrupt that Python ignores, as in a destructor, is raised again elsewhere."""
+    """Context manager in which a KeyboardInterrupt that Python ignores, as in a destructor, is not lost.
+
+    It is raised again in the main thread, .02 s later.
+    """
     before = sys.unraisablehook
 
     def again(ignored: "sys.UnraisableHookArgs") -> None:
         if isinstance(ignored.exc_value, KeyboardInterrupt):
-            threading.Timer(AGAIN_SECONDS, _thread.interrupt_main).start()  # once this function is left
+            threading.Timer(AGAIN_SECONDS, _interrupt_main).start()  # once this function is left
         else:
             before(ignored)
 
@@ -84,11 +91,11 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def at_once(name: str) -> Iterator[None]:
-    """Context in which the first signal ends the process with status 128 + its number.
+    """Context manager in which the first signal ends the process at once, with status 128 + number of the signal.
 
-    One line, ``NAME: interrupted``, is written to standard error. For imports, and for the time after a command has
-    ended: nothing is under way then that would have to be cleaned up, and a KeyboardInterrupt in the middle of an
-    extension module can be lost or become another error.
+    One line, ``NAME: interrupted``, is written to standard error. Use it during imports and after the end of a
+    command: nothing has to be cleaned up then, and a KeyboardInterrupt in the middle of an extension module can be
+    lost or become another error.
     """
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
@@ -101,11 +108,13 @@ def at_once(name: str) -> Iterator[None]:
 
 
 class Interrupt:
-    """Context manager in which the first signal that asks the process to end only sets the attribute ``reason``.
+    """Context manager in which the first signal that asks the process to end only sets ``reason`` and ``number``.
 
-    A second signal is not held back: Ctrl-C raises KeyboardInterrupt, the others end the process. ``reason`` is a
-    phrase such as ``interrupted (Ctrl-C)``, empty before a signal, and ``number`` that of the signal, 0 before. what:
-    phrase that says what happens after the first signal, which is when it is printed to standard error.
+    ``reason`` is a phrase such as ``interrupted (Ctrl-C)``, and ``number`` is the number of the signal; before any
+    signal they are "" and 0. A second signal is not held back: Ctrl-C raises KeyboardInterrupt, the others end the
+    process.
+
+    what: a phrase on what the process does next, printed to standard error at the first signal.
     """
 
     def __init__(self, what: str = "stopping after this update and saving") -> None:
@@ -120,7 +129,10 @@ class Interrupt:
         self._handlers.__exit__(None, None, None)
 
     def adopted(self, number: int) -> str:
-        """Take over the signal ``number`` on which the processes of a run agree; returns the reason, "" for 0."""
+        """Treat ``number``, the signal on which the processes of a run agree, as received; return the reason.
+
+        The reason is "" for the number 0, no signal.
+        """
         if number and number != self.number:
             self._take(number)
         return self.reason if number else ""
@@ -137,7 +149,7 @@ class Interrupt:
 
 
 def _note(number: int) -> None:
-    """Remember the signal, and let the next one end the process."""
+    """Store the number of a signal, and restore the default handlers, so that the next signal ends the process."""
     global _last
     _last = number
     for other in _asked():
@@ -146,17 +158,17 @@ def _note(number: int) -> None:
 
 
 def _asked() -> list[signal.Signals]:
-    """Signals that ask the process to end; a warning does so in a job of a batch system only."""
+    """Return the signals that ask the process to end; those of WARNINGS only in a job of a batch system."""
     in_a_job = any(name in os.environ for name in BATCH_SYSTEMS)
     return [number for number in NAMES if in_a_job or number not in WARNINGS]
 
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Let the signals call ``handler`` in the block; then the old handlers come back.
+    """Context manager in which ``handler`` handles the signals of :func:`_asked`; the old handlers are restored.
 
-    Signals other than SIGINT stay ignored if they are, as SIGHUP is by `nohup`. Python allows handlers in the main
-    thread only; in other threads nothing is done.
+    Signals other than SIGINT that are ignored, as SIGHUP is under `nohup`, stay ignored. Python allows handlers in the
+    main thread only; in other threads nothing is done.
     """
     global _n_contexts, _last, _raised
     if threading.current_thread() is not threading.main_thread():

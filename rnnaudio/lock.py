@@ -1,19 +1,20 @@
-"""One process at a time writes a run or a corpus: a lock that is freed when its owner ends, however it ends.
+"""Locks with which one process at a time writes a run or a corpus; a lock is freed when its owner ends.
 
-The lock is a hidden file that contains a record of its owner, the process that writes; the owner also holds a lock of
-the kernel (``flock``) on this file. In nearly all cases the kernel's lock decides. The record decides
+The lock is a hidden file with a record of its owner, the process that writes. The owner also holds a lock of the
+kernel (``flock``) on this file. In nearly all cases the kernel's lock decides whether the file is in use. The record
+decides
 
 * where the file system has no locks of the kernel;
-* between machines, because on some network disks each machine's kernel has its own locks. An owner renews the time of
-  its file every minute. While there is a record of a process on another machine, no other process gets the lock until
-  that record is a quarter of an hour old, by the clock of the disk, or somebody deletes the file.
+* between machines, because on some network disks each machine's kernel has its own locks. The owner renews the
+  modification time of the file every minute. While the record names a process on another machine, no other process
+  gets the lock until that time is a quarter of an hour old, by the clock of the disk, or somebody deletes the file.
 
-A machine that was suspended for longer may find on waking that another process has the lock: :func:`check_owned` says
-so before anything is overwritten.
+If a machine was suspended for longer than this, another process may have taken the lock when the machine wakes.
+:func:`check_owned` detects that before anything is overwritten.
 
-A record of this machine that was copied with its folder, and so names another inode than that of its file, is ignored;
-between machines inodes mean nothing, as some network disks number their files for each machine alone. Processes that
-only read need no lock.
+A record holds the inode of its file. A record of this machine with another inode than that of its file was copied with
+its folder, and is ignored. Between machines inodes are not compared, as some network disks number their files
+differently for each machine. Processes that only read need no lock.
 """
 
 import contextlib
@@ -45,15 +46,15 @@ _held: set[tuple[str, int, int]] = set()  # locks by path, process and thread
 
 
 class InUse(RnnaudioError):
-    """Error for what another process, or another thread, is writing."""
+    """Error for a run or corpus that another process, or another thread, is writing."""
 
 
 @contextlib.contextmanager
 def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
-    """Keep other processes from writing to the run in ``folder`` while the block runs.
+    """Context manager that keeps other processes from writing to the run in ``folder`` while the block runs.
 
     make: True to make the folder if it does not exist, and to remove it after the block if it is then empty; False: a
-    folder that does not exist is neither made nor locked. Errors are those of :func:`owned_file`.
+    folder that does not exist is neither made nor locked. Raises the errors of :func:`owned_file`.
     """
     made = _made(Path(folder)) if make else []
     try:
@@ -67,12 +68,12 @@ def owned_folder(folder: Path, *, make: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def owned_file(path: Path) -> Iterator[None]:
-    """Keep other processes from writing ``path`` while the block runs; the lock is a hidden file beside it.
+    """Context manager that keeps other processes from writing ``path`` while the block runs.
 
-    The thread that holds the lock may enter another such block for the same path. InUse if another process or thread
-    holds the lock, with the process, its machine and the time; RnnaudioError if the lock file cannot be written. In a
-    folder that is missing or not writable, the block runs without a lock. Symbolic links are followed: a file has one
-    lock, whatever leads to it.
+    The lock is a hidden file beside ``path``. The thread that holds it may enter another such block for the same path.
+    InUse if another process or thread holds the lock; the message names the process, its machine and the time.
+    In a folder that is missing or not writable, the block runs without a lock; RnnaudioError if the lock file cannot
+    be written for another reason. Symbolic links are followed, so that a file has one lock, whatever path leads to it.
     """
     real = Path(os.path.realpath(path))
     with _owned(Path(path), real.with_name(f".{real.name}.lock")):
@@ -80,10 +81,10 @@ def owned_file(path: Path) -> Iterator[None]:
 
 
 def check_owned(folder: Path) -> None:
-    """Raise RnnaudioError if this process had the lock of ``folder`` and another one has it now.
+    """Raise RnnaudioError if this process had the lock of ``folder`` and another process has it now.
 
-    That happens where this machine was suspended, or cut off from a network disk, for a quarter of an hour, or where
-    somebody has deleted the lock. A lock that nobody else has taken meanwhile is still this process's.
+    That happens after this machine was suspended, or cut off from a network disk, for a quarter of an hour, or after
+    somebody deleted the lock file. As long as no other process has taken the lock, it still belongs to this process.
     """
     path = os.path.join(os.path.realpath(folder), OF_A_FOLDER)
     if not any((lock, pid) == (path, os.getpid()) for lock, pid, _ in list(_held)):
@@ -97,10 +98,10 @@ def check_owned(folder: Path) -> None:
 
 
 def owner_of(folder: Path) -> "Owner | None":
-    """The process that writes to the run in ``folder``, as its lock says; None if there is none or it has ended.
+    """Return the process that writes to the run in ``folder``, as its lock names it; None if none does.
 
-    One on another machine has ended if its record is a quarter of an hour old. Nothing is locked for this, so that
-    nobody who starts meanwhile is refused.
+    A process on another machine counts as ended if the lock file was not renewed for a quarter of an hour. The lock is
+    only read, not taken, so that no other process is refused meanwhile.
     """
     path = Path(folder) / OF_A_FOLDER
     owner = _named_by(path)
@@ -112,7 +113,7 @@ def owner_of(folder: Path) -> "Owner | None":
 
 
 def _named_by(lock: Path) -> "Owner | None":
-    """The owner that the file of a lock names; None if it names none, or if there is no such file."""
+    """Return the owner that a lock file names; None if it names none, or if there is no such file."""
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -126,7 +127,7 @@ def _named_by(lock: Path) -> "Owner | None":
 
 
 def _made(folder: Path) -> list[Path]:
-    """Make a folder and those above it; returns those that are new, the deepest first."""
+    """Make a folder and its missing parents; return the new folders, deepest first, or [] if they cannot be made."""
     missing = [one for one in (folder, *folder.parents) if not os.path.exists(one)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -156,16 +157,17 @@ def _owned(thing: Path, lock: Path, make: bool = False) -> Iterator[None]:
 
 
 def _renew(descriptor: int, ended: threading.Event) -> None:
-    """Renew the time of a lock's file until the lock is freed."""
+    """Renew the modification time of a lock file every minute until ``ended`` is set."""
     while not ended.wait(RENEWAL_SECONDS):
         with contextlib.suppress(OSError):
             os.utime(descriptor)
 
 
 def _taken(thing: Path, lock: Path, make: bool) -> int | None:
-    """Take a lock; returns the descriptor of its file, or None where nothing can be written.
+    """Take a lock; return the descriptor of its file, or None if its folder is missing or not writable.
 
-    make: whether to make the folder of the file, if it is missing.
+    make: whether to make the folder of the file, if it is missing. InUse if another process holds the lock;
+    RnnaudioError if the file cannot be locked or written.
     """
     while True:
         try:
@@ -193,7 +195,7 @@ def _taken(thing: Path, lock: Path, make: bool) -> int | None:
 
 
 def _opened(lock: Path) -> tuple[int, bool]:
-    """Open the file of a lock; returns its descriptor, and whether it is new. OSError for what is no regular file."""
+    """Open a lock file, or create it; return its descriptor, and whether it is new. OSError if it is no lock file."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
     while True:
         with contextlib.suppress(FileExistsError):
@@ -215,7 +217,10 @@ def _opened(lock: Path) -> tuple[int, bool]:
 
 
 def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
-    """Whether the lock is now this process's; False if another one removed it meanwhile. RnnaudioError if in use."""
+    """Return whether this process now has the lock; False if another process removed the file meanwhile.
+
+    InUse if another process or thread has the lock.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         by_kernel = True
@@ -240,7 +245,7 @@ def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
 
 
 def _age(descriptor: int, lock: Path) -> float:
-    """Seconds since the last sign of life in a lock's file, by the clock of its disk."""
+    """Return the seconds since a lock file was last renewed, by the clock of its disk."""
     with tempfile.TemporaryFile(dir=lock.parent) as now:
         return os.fstat(now.fileno()).st_mtime - os.fstat(descriptor).st_mtime
 
@@ -285,20 +290,21 @@ class Owner(NamedTuple):
     inode: int
 
     def keeps_out(self, by_kernel: bool, age_seconds: float) -> bool:
-        """Whether this owner may still be running, so that nobody else may take its lock.
+        """Return whether this owner may still be running, so that no other process may take its lock.
 
-        by_kernel: whether this process has obtained the kernel's lock on the file; then an owner on this machine is
-        known to have ended. age_seconds: time since the owner's last sign of life.
+        by_kernel: whether this process has obtained the kernel's lock on the file; an owner on this machine has then
+        ended. age_seconds: time since the owner last renewed the lock file.
         """
         if by_kernel and self.boot and self.boot == boot():
             return False  # that kernel has freed the lock
         return self.may_be_running(age_seconds)
 
     def may_be_running(self, age_seconds: float) -> bool:
-        """Whether the process is running or, on another machine, has given a sign of life lately.
+        """Return whether the process is running or, on another machine, has renewed its lock within 15 minutes.
 
-        A machine of this name, whose last sign of life is from before this one was booted, is this one: machines that
-        have one name and share a disk are told apart by that.
+        age_seconds: time since the owner last renewed the lock file. An owner that has the host name of this machine,
+        and last renewed its lock before this machine was booted, has ended: a running process on another machine of
+        the same name would have renewed it since.
         """
         is_running = self.process.is_running()
         if is_running is None and self.host == host() and age_seconds > uptime():
@@ -319,7 +325,7 @@ def _myself(descriptor: int) -> Owner:
 
 
 def _owner(descriptor: int) -> Owner | None:
-    """The owner that a lock names; None if it names none, or was copied on this machine."""
+    """Return the owner that a lock file names; None if it names none, or was copied on this machine."""
     try:
         values = json.loads(os.pread(descriptor, MOST_BYTES, 0))
         owner = Owner(**values)
@@ -333,7 +339,7 @@ def _owner(descriptor: int) -> Owner | None:
 
 
 def _settled(descriptor: int) -> Owner | None:
-    """The owner that a lock names, or will name in a moment."""
+    """Return the owner that a lock file names, waiting .2 s at most until the record is written; None if it is not."""
     end = time.monotonic() + SETTLING_SECONDS
     while (owner := _owner(descriptor)) is None and time.monotonic() < end:
         time.sleep(SETTLING_SECONDS / 20)

@@ -1,8 +1,8 @@
 """Losses to be minimised: symbolic scalars, unless a shape is given after ``->``.
 
-``mask`` has the leading axes of the prediction, all but the last: 1 where an element counts, 0 elsewhere. Elsewhere
-prediction and target may hold anything, even NaN, and the gradient is zero. If nothing counts, the loss is 0. Without
-a mask all elements count.
+``mask`` has the axes of the prediction but the last: 1 where an element counts, 0 where it does not. Where the mask is
+0, prediction and target may hold any value, even NaN, and the gradient is zero. If no element counts, the loss is 0.
+Without a mask all elements count.
 """
 
 import numpy as np
@@ -14,7 +14,10 @@ LEAST_VARIANCE = 1e-4  # the smallest predicted variance, for data of order 1
 
 
 def masked_mean(values: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """Mean of ``values`` where ``mask``, of the same shape, is 1; without a mask, of all. 0 if the mask is all 0."""
+    """Compute the mean of ``values`` where ``mask`` is 1; without a mask, the mean of all values.
+
+    mask: array of the shape of ``values``, 1 or 0. The result is a scalar; it is 0 if the mask is all 0.
+    """
     if mask is None:
         return tt.mean(values)
     # A switch, not a product, because a masked infinite value would give 0 x inf = NaN. The cast keeps float32, which
@@ -28,10 +31,10 @@ def _or_one(denominator: Symbolic) -> Symbolic:
 
 
 def _hidden(mask: Symbolic | None, *arrays: Symbolic) -> list[Symbolic]:
-    """Arrays (..., n) with zeros where ``mask`` (...) is 0.
+    """Return arrays (..., n) with zeros where ``mask`` (...) is 0; without a mask, the arrays unchanged.
 
-    :func:`masked_mean` alone gives a gradient of NaN there for NaN and infinity, because the derivative of a square,
-    for example, is computed everywhere and then multiplied by 0.
+    Without this, :func:`masked_mean` gives a gradient of NaN for a masked NaN or infinity, because the derivative, of
+    a square for example, is computed everywhere and then multiplied by 0.
     """
     if mask is None:
         return list(arrays)
@@ -39,7 +42,10 @@ def _hidden(mask: Symbolic | None, *arrays: Symbolic) -> list[Symbolic]:
 
 
 def mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """Mean of (prediction - target)^2, both (..., n), where ``mask`` (...) is 1; without a mask, everywhere."""
+    """Compute the mean of (prediction - target)^2 over all elements, or over those where ``mask`` is 1.
+
+    prediction, target: (..., n). mask: (...).
+    """
     if mask is None:
         return ops.squared_errors(prediction, target)[0] / tt.cast(prediction.size, prediction.dtype)
     prediction, target = _hidden(mask, prediction, target)
@@ -47,9 +53,9 @@ def mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | 
 
 
 def normalised_mean_squared_error(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """sum (prediction - target)^2 / sum target^2, both (..., n), where ``mask`` (...) is 1; None: everywhere.
+    """Compute sum (prediction - target)^2 / sum target^2 over all elements, or over those where ``mask`` is 1.
 
-    A prediction of zeros has a loss of 1.
+    prediction, target: (..., n). mask: (...). A prediction of zeros has a loss of 1.
     """
     (shown,) = _hidden(mask, target)
     power = masked_mean(tt.mean(tt.sqr(shown), axis=-1), mask)
@@ -61,7 +67,7 @@ def normalised_mean_squared_error(prediction: Symbolic, target: Symbolic, mask: 
 def phase_distance(
     prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None, weight: Symbolic | None = None
 ) -> Symbolic:
-    """sum a sin^2((target - prediction) / 2) / sum a, for angles (..., n) in radians; 0 to 1.
+    """Compute sum a sin^2((target - prediction) / 2) / sum a, from 0 to 1, for angles (..., n) in radians.
 
     The weights a are ``weight`` (..., n), usually amplitudes, so that phases of silent bins do not count; None: 1
     everywhere. The sums are over the elements where ``mask`` (...) is 1; without a mask, over all. Multiples of 2 pi
@@ -80,11 +86,11 @@ def phase_distance(
 
 
 def gaussian_likelihood(prediction: Symbolic, target: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """-log N(target; m, v) in nats, mean over all values: (log(2 pi v) + (target - m)^2 / v) / 2. Bishop (1994).
+    """Compute the mean of -log N(target; m, v) = (log(2 pi v) + (target - m)^2 / v) / 2, in nats. Bishop (1994).
 
     prediction (..., 2 n): n means m, then n numbers s that give the variances v = exp(s) + LEAST_VARIANCE; without
-    this minimum, the loss of exactly predicted silence would be minus infinity. target (..., n). mask (...): 1 where
-    values count, 0 elsewhere; None: all values count.
+    this minimum, the loss of exactly predicted silence would be minus infinity. target: (..., n). The mean is over all
+    values, or over those where ``mask`` (...) is 1.
     """
     prediction, target = _hidden(mask, prediction, target)
     nats = ops.gaussian_nats(prediction, target, LEAST_VARIANCE)
@@ -104,7 +110,7 @@ def gaussian_parts(prediction: Array) -> tuple[Array, Array]:
 
 
 def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """-log softmax(logits)[label] in nats, mean over elements; logits (..., classes), labels (...) integers.
+    """Compute -log softmax(logits)[label] in nats, mean over elements; logits (..., classes), labels (...) integers.
 
     mask (...): 1 where elements count, 0 elsewhere; None: all elements count. The loss is computed from the logits, so
     that no probability underflows to 0, whose logarithm is infinite.
@@ -122,11 +128,12 @@ def cross_entropy(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = No
 
 
 def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None = None) -> Symbolic:
-    """-log max_k(y_k p_k), p = softmax(logits), as in 2016: in nats, mean over elements; logits (..., classes).
+    """Compute -log max_k(y_k p_k), p = softmax(logits), as in 2016: in nats, mean over elements.
 
-    labels: (...) integers, of which y is the one-hot form, or y itself, (..., classes). mask (...): 1 where elements
-    count, 0 elsewhere; None: all elements count. For one-hot y the loss equals :func:`cross_entropy`, unless the
-    label's p_k underflows to 0: then the loss is infinite, and its gradient NaN. For other y the two losses differ.
+    logits: (..., classes). labels: the one-hot y, (..., classes), or integers (...), which are converted to it. mask
+    (...): 1 where elements count, 0 elsewhere; None: all elements count. For one-hot y the loss equals
+    :func:`cross_entropy`, unless the label's p_k underflows to 0: then the loss is infinite, and its gradient NaN. For
+    other y the two losses differ.
     """
     (logits,) = _hidden(mask, logits)
     last = logits.ndim - 1
@@ -140,17 +147,18 @@ def cross_entropy_2016(logits: Symbolic, labels: Symbolic, mask: Symbolic | None
 
 
 def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
-    """-log p(target) in nats, summed over the last axis, (..., n) -> (...); a value is 1 with probability sigmoid(l).
+    """Compute -log p(target) in nats, summed over the last axis, (..., n) -> (...), for p(1) = sigmoid(logit).
 
-    l is the logit. Computed as log(1 + e^l) - x l for a target x from 0 to 1: finite for every finite logit.
+    Computed as log(1 + e^l) - x l for the logit l and a target x from 0 to 1: finite for every finite logit.
     """
     return ops.bernoulli_nats(logits, target)
 
 
 def pixel_nats(logits: Symbolic, log_std: Symbolic | float, target: Symbolic) -> Symbolic:
-    """-log N(target; mean sigmoid(logit), std e^log_std) in nats, summed over the last axis: (..., n) -> (...).
+    """Compute -log N(target; sigmoid(logit), e^log_std) in nats, summed over the last axis: (..., n) -> (...).
 
-    log_std is a scalar, shared by all pixels. The result is negative where the density exceeds 1.
+    e^log_std is the standard deviation; log_std is a scalar, shared by all pixels. The result is negative where the
+    density exceeds 1.
     """
     return ops.pixel_nats(logits, log_std, target)
 

@@ -1,4 +1,4 @@
-"""Pieces of HTML: escaped text, paragraphs, tables, embedded content."""
+"""Functions that make pieces of HTML: escaped text, paragraphs, tables, embedded content."""
 
 from __future__ import annotations
 
@@ -16,31 +16,36 @@ Rows = Row | Sequence[Row]
 
 
 class Link(NamedTuple):
-    """A cell of a table that leads to another file; target: its path, relative to the page."""
+    """A table cell with a link to another file: the text to show, and the path of the file relative to the page."""
 
     text: str
     target: str
 
 
 def escape(text: str) -> str:
-    """Escape what HTML obeys, and control characters, so that foreign text changes neither page nor reading order."""
+    """Return ``text`` as HTML, with markup and control characters escaped.
+
+    Text from unknown sources can thus change neither the page nor its reading order. Line feeds and tabs are kept.
+    """
     return html.escape(visible(text, keep="\n\t"))
 
 
 def paragraphs(text: str) -> list[str]:
-    """Make paragraphs of plain text, in which empty lines separate them."""
+    """Convert plain text, with empty lines between paragraphs, to a list of escaped ``<p>`` elements."""
     return [f"<p>{escape(paragraph.strip())}</p>" for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
 def data_uri(content: bytes, mime: str) -> str:
-    """Make the address of content that is embedded in the page."""
+    """Make a ``data:`` URI with ``content`` in base64 and the media type ``mime``."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
 def table(content: Rows) -> str:
-    """Make a table of rows, whose columns are all keys in order of first appearance, or of one row's names and values.
+    """Make the HTML of a table.
 
-    Columns in which all values are numbers are aligned to the right.
+    content: several rows, for a table whose columns are all keys of the rows, in order of first appearance; or a
+    single row, for a table with a line for each key and its value. Columns in which all values are numbers are aligned
+    to the right. Without columns the result is a paragraph, ``Nothing to show.``
     """
     if isinstance(content, Mapping):
         content = [{"name": name, "value": value} for name, value in content.items()]
@@ -70,7 +75,7 @@ def _is_number(value: object) -> bool:
 
 
 def _as_text(value: object) -> str:
-    """Format a value: six significant digits for numbers that are not integers, else as Python prints it."""
+    """Format a value: a number that is not an integer with six significant digits, anything else with ``str``."""
     if isinstance(value, Real) and not isinstance(value, Integral):
         return f"{float(value):.6g}"
     return str(value)

@@ -1,4 +1,4 @@
-"""Notes to the user about problems of the environment, collected until the engine is imported, and then printed."""
+"""Notes to the user about problems of the environment, which are stored, and printed once the engine is imported."""
 
 import sys
 

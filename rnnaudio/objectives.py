@@ -1,4 +1,4 @@
-"""Training objectives: how a batch becomes an input, a target and a loss."""
+"""Training objectives: each defines how a batch becomes an input, a target and a loss."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast, runtime_checkable
@@ -16,25 +16,43 @@ from rnnaudio.readouts import GAUSSIAN, FrameReadout
 
 
 class Terms(NamedTuple):
-    """A mean over a data set, as two sums to be added up over batches of any size: value = numerator / denominator."""
+    """Two sums whose ratio, numerator / denominator, is a mean.
+
+    Added up over batches of any size, they give the mean over a data set.
+    """
 
     numerator: Symbolic
     denominator: Symbolic
 
 
 class Outcome(NamedTuple):
-    """The symbolic results of a batch."""
+    """The symbolic results of a batch.
+
+    loss
+        scalar to be minimised.
+    terms
+        the reported values by name; the first one decides early stopping.
+    state
+        final state of the model.
+    weight
+        number of elements of which the loss is the mean, or the sum of their weights.
+    """
 
     loss: Symbolic  # a scalar to be minimised
     terms: dict[str, Terms]  # the reported values by name; the first one decides early stopping
     state: State  # the final state of the model
     weight: Symbolic | None = None
-    """A scalar for training on several processes: the number of elements of which the loss is the mean, or the sum of
-    their weights. The loss of a batch is the mean, with these weights, of the losses of its parts. None: unknown."""
+    """A scalar for training on several processes: the number of elements over which the loss is averaged, or the sum
+    of their weights. The loss of a batch is the mean of the losses of its parts, weighted by this scalar. None:
+    unknown."""
 
 
 class Objective(Protocol):
-    """A task for which a model is trained. ``fields`` names the arrays of a batch that the methods take, in order."""
+    """Interface of the tasks for which a model is trained.
+
+    ``fields`` names the arrays of a batch; where methods take one argument or variable per field, it gives their
+    order.
+    """
 
     @property
     def name(self) -> str: ...
@@ -43,7 +61,7 @@ class Objective(Protocol):
     def fields(self) -> tuple[str, ...]: ...
 
     def variables(self) -> list[Symbolic]:
-        """Make and return the symbolic inputs of :meth:`outcome`, one per field."""
+        """Make the symbolic inputs of :meth:`outcome`, one per field, and return them."""
         ...
 
     def batch_size(self, *variables: Any) -> Any:
@@ -60,7 +78,11 @@ class Objective(Protocol):
 
 
 class Segment(NamedTuple):
-    """A part of a batch: all its sequences, between two time steps."""
+    """The part of a batch between two time steps, with all its sequences.
+
+    ``arrays`` has one array per field of the objective. The loss of the batch is the sum of ``weight`` * loss over its
+    segments.
+    """
 
     arrays: list[np.ndarray]  # one per field of the objective
     weight: float  # the loss of the batch is the sum of weight * loss over its segments
@@ -68,7 +90,7 @@ class Segment(NamedTuple):
 
 @runtime_checkable
 class Divisible(Objective, Protocol):
-    """An objective whose loss is a mean over time steps, so that a batch can be cut into segments along time."""
+    """Interface of objectives whose loss is a mean over time steps: their batches can be cut along time."""
 
     def segments(self, segment_steps: int, *arrays: np.ndarray) -> list[Segment]:
         """Cut a batch, one array per field, into segments of ``segment_steps`` time steps; the last may be shorter."""
@@ -77,12 +99,12 @@ class Divisible(Objective, Protocol):
 
 @dataclass(frozen=True)
 class Strategy:
-    """Mean squared error of the outputs for input frames x_1..x_T, from batches of frames (T+1, batch, n).
+    """Mean squared error of a model's outputs for the input frames x_1..x_T; batches are frames (T+1, batch, n).
 
-    shift = 1: the target is the next frame (predict). shift = 0: the target is the input itself (reconstruct).
-    The loss is the mean over the steps from index ``first_scored`` on: 0 for all steps, k to leave out the first k
-    steps, -1 for the last step only (as in 2016). Reported, always over all T steps: ``normalised_mse`` = sum of
-    squared errors / sum of squared targets.
+    With ``shift`` 1 the target is the next frame (predict), with ``shift`` 0 the input itself (reconstruct). The loss
+    is the mean over the steps from index ``first_scored`` on: 0 for all steps, k to leave out the first k steps, -1
+    for the last step only (as in 2016). Reported, always over all T steps: ``normalised_mse`` = sum of squared errors
+    / sum of squared targets.
     """
 
     name: str
@@ -97,18 +119,18 @@ class Strategy:
         return frames.shape[1]
 
     def split(self, frames: Array) -> tuple[Array, Array]:
-        """Slice frames (T+1, batch, n), NumPy or symbolic, into input and target, (T, batch, n) each."""
+        """Slice frames (T+1, batch, n), NumPy or symbolic; returns input and target, (T, batch, n) each."""
         n_steps = frames.shape[0] - 1
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
 
     def activations(self, model: Layer) -> Activations:
-        """Count the arrays that a training step holds besides the model's: the gradient with respect to the output."""
+        """Count the arrays that a training step holds besides those of the model: the gradient of the output."""
         return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:
         """Cut frames (T+1, batch, n) into segments (views) of ``segment_steps`` steps; the last one may be shorter.
 
-        Adjoining segments share a frame: with shift 1, the last target of a segment is the first input of the next.
+        Adjoining segments share a frame: the last target of a segment, with shift 1, is the first input of the next.
         RnnaudioError unless ``first_scored`` is 0.
         """
         if self.first_scored:
@@ -162,11 +184,11 @@ class NextCodes:
         return codes.shape[1]
 
     def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
-        codes, codec = variables[0], cast("CodeModel", model)
+        (codes, *past), codec = variables, cast("CodeModel", model)
         inputs = codes[:-1]
         if context.training and self.own_share:
-            inputs = self._with_own(codec, inputs, state, context)
-        hidden, state = codec.unroll(codec.features(inputs), state, context)
+            inputs = self._with_own(codec, inputs, past, state, context)
+        hidden, state = codec.unroll(self._input(codec, inputs, past), state, context)
         stages = [nats / np.asarray(np.log(2.0), nats.dtype) for nats in codec.nats(hidden, codes[1:], context)]
         bits = sum(stages[1:], stages[0])
         n = tt.cast((codes.shape[0] - 1) * codes.shape[1], bits.dtype)
@@ -175,10 +197,19 @@ class NextCodes:
             terms |= {f"bits_{k}": Terms(stage * n, n) for k, stage in enumerate(stages, 1)}
         return Outcome(bits, terms, state, n)
 
-    def _with_own(self, model: CodeModel, codes: Symbolic, state: State, context: Context) -> Symbolic:
+    def _input(self, model: CodeModel, codes: Symbolic, past: list[Symbolic]) -> Symbolic:
+        """Compute the model's input (T, batch, n_in) from codes (T, batch, stages) and the other fields of the batch.
+
+        past: the other fields, with T steps or more.
+        """
+        return model.features(codes)
+
+    def _with_own(
+        self, model: CodeModel, codes: Symbolic, past: list[Symbolic], state: State, context: Context
+    ) -> Symbolic:
         """Replace a random share of the frames of codes (T, batch, stages), never the first, by model samples."""
         shape = [codes.shape[0] - 1, codes.shape[1]]
-        hidden, _ = model.unroll(model.features(codes[:-1]), state, Context.evaluation())
+        hidden, _ = model.unroll(self._input(model, codes[:-1], past), state, Context.evaluation())
         own = model.sample(hidden, context.uniform([*shape, model.n_stages]))
         uniform = context.uniform(shape, batch_axis=1)
         rise = tt.minimum(tt.cast(context.update, uniform.dtype) / self.own_rise, 1.0) if self.own_rise else 1.0
@@ -187,8 +218,29 @@ class NextCodes:
 
 
 @dataclass(frozen=True)
+class NextCodesByBeat(NextCodes):
+    """The objective :class:`NextCodes` for a :class:`rnnaudio.nn.CodeModel` with long-term prediction.
+
+    A batch has two further fields for the T frames to predict, past (T, batch, n) and beat (T, batch, n); see
+    :class:`rnnaudio.data.code_past.Past`. Frames replaced according to ``own_share`` do not change the past.
+    """
+
+    fields: tuple[str, ...] = ("codes", "past", "beat")
+
+    def variables(self) -> list[Symbolic]:
+        return [*super().variables(), tensor("past", 3, "int64"), tensor("beat", 3)]
+
+    def batch_size(self, codes: Array, *others: Array) -> Any:
+        return codes.shape[1]
+
+    def _input(self, model: CodeModel, codes: Symbolic, past: list[Symbolic]) -> Symbolic:
+        known = model.past_features(*(field[: codes.shape[0]] for field in past))
+        return tt.concatenate([model.features(codes), known], axis=2)
+
+
+@dataclass(frozen=True)
 class NextFrameDistribution(Strategy):
-    """Negative log-likelihood of the next frame, each of whose n values has a distribution; frames (T+1, batch, n).
+    """Negative log-likelihood of the next frame, with a distribution for each of its n values; frames (T+1, batch, n).
 
     The model outputs ``readout.n_parameters`` * n numbers per frame, the parameters of the distributions of
     ``readout``. Reported: ``nats``, the loss in nats per value, which decides early stopping, and the
@@ -212,8 +264,8 @@ class NextFrameDistribution(Strategy):
 class NextSamples:
     """Negative log-likelihood of sample levels (n_context + T, batch, 1) under a :class:`rnnaudio.nn.SampleModel`.
 
-    A level is the integer value of a quantised sample. The last T levels are predicted; ``n_context`` must equal the
-    model's ``n_context``. The loss, reported as ``bits``, is in bits per sample.
+    A level is the integer value of a quantised sample. The last T levels are predicted, each from those before it;
+    ``n_context`` must equal the model's ``n_context``. The loss, reported as ``bits``, is in bits per sample.
     """
 
     n_context: int
@@ -248,10 +300,14 @@ class NextSamples:
 class PhaseDifferences:
     """Weighted :func:`rnnaudio.losses.phase_distance` of two predicted phase differences per bin.
 
-    A row of the batch is one bin of one spectrogram. Inputs (T, rows, n): scaled log-magnitudes around the bin.
-    Differences (T, rows, 2), the targets, in radians: in time, from the frame before, and in frequency, from the bin
-    below, see :class:`rnnaudio.audio.phase.Differences`. Weights (T, rows, 2): larger for louder bins. Reported:
-    ``phase_distance``, the loss, 0 to 1.
+    A row of the batch is one bin of one spectrogram. The fields are
+
+    * inputs (T, rows, n): scaled log-magnitudes around the bin;
+    * differences (T, rows, 2): the targets in radians, the phase differences from the frame before and from the bin
+      below; see :class:`rnnaudio.audio.phase.Differences`;
+    * weights (T, rows, 2): larger for louder bins.
+
+    Reported: ``phase_distance``, the loss, 0 to 1.
     """
 
     name: str = "phase_differences"
@@ -309,9 +365,9 @@ class Bound:
 
     x is one of the images (batch, n), values from 0 to 1; c_T is the final canvas, in logits; z_t are the latent codes
     of step t, and q is their distribution according to the encoder. The bound is estimated with one sample of the
-    codes. ``likelihood``: ``bernoulli``, a pixel is 1 with probability sigmoid(c_T), or ``gaussian``, a pixel has a
-    Gaussian distribution of mean sigmoid(c_T) and of a standard deviation that is a trained parameter of the model.
-    Reported: ``bound``, and its parts ``reconstruction`` and ``kl``.
+    codes. With the ``likelihood`` ``bernoulli`` a pixel is 1 with probability sigmoid(c_T); with ``gaussian`` it has a
+    Gaussian distribution of mean sigmoid(c_T), whose standard deviation is a trained parameter of the model. Reported:
+    ``bound``, and its parts ``reconstruction`` and ``kl``.
 
     ValueError in evaluation mode, where codes are not sampled and the value would not be a bound: validate with
     ``Judging(with_noise=True)`` and evaluate with ``Evaluation(..., noise_seed=...)``. RnnaudioError if the model is

@@ -29,7 +29,7 @@ from rnnaudio.ops.update import CompiledRule
 
 
 class Optimizer(Protocol):
-    """The interface of all rules; ``max_gradient_norm``: limit of :func:`clipping_factor`, None for no clipping."""
+    """Interface of all rules; ``max_gradient_norm`` is the limit of :func:`clipping_factor`, None for no clipping."""
 
     @property
     def learning_rate(self) -> float: ...
@@ -43,7 +43,7 @@ class Optimizer(Protocol):
     def step(
         self, p: Array, g: Array, slots: tuple[Array, ...], learning_rate: Array | float, n: Array | float
     ) -> tuple[Array, tuple[Array, ...]]:
-        """Compute the n-th update, n = 1, 2, ..., of a parameter p with gradient g: (new parameter, new slots)."""
+        """Compute the n-th update, n = 1, 2, ..., of a parameter p with gradient g; return (new p, new slots)."""
         ...
 
 
@@ -90,7 +90,7 @@ class Momentum:
 
 @dataclass(frozen=True)
 class RMSprop:
-    """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon). Tieleman and Hinton (2012).
+    """RMSprop: r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon). Tieleman and Hinton (2012).
 
     p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``. epsilon is inside the root, as
     in the code of the blog of 2016; PyTorch adds it outside.
@@ -115,7 +115,7 @@ class RMSprop:
 
 @dataclass(frozen=True)
 class RMSprop2016:
-    """r <- rho r + (1 - rho) g^2;  p <- p - eta g: the RMSprop of the blog of 2016, which does not divide by sqrt(r).
+    """The RMSprop of the blog of 2016, which does not divide by sqrt(r): r <- rho r + (1 - rho) g^2;  p <- p - eta g.
 
     p: parameter, g: its gradient, eta: ``learning_rate``, r: the slot ``mean_square``, which does not affect p: this
     is plain gradient descent. With the small gradients of a mean squared error its steps are thousands of times
@@ -136,11 +136,12 @@ class RMSprop2016:
 
 @dataclass(frozen=True)
 class Adam:
-    """m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - eta m^ / (sqrt(v^) + epsilon),
-    with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n) at the n-th update, n = 1, 2, ... Kingma and Ba (2015).
+    """Adam, steps by bias-corrected running means of the gradient and of its square. Kingma and Ba (2015).
 
-    p: parameter, g: its gradient, eta: ``learning_rate``, m, v: the slots ``mean`` and ``mean_square``; b1, b2:
-    ``beta1`` and ``beta2``.
+        m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - eta m^ / (sqrt(v^) + epsilon)
+
+    with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n) at the n-th update, n = 1, 2, ... p: parameter, g: its gradient,
+    eta: ``learning_rate``, m, v: the slots ``mean`` and ``mean_square``; b1, b2: ``beta1`` and ``beta2``.
     """
 
     learning_rate: float = 1e-3
@@ -165,14 +166,15 @@ class Adam:
 
 
 def global_norm(gradients: Iterable[Array]) -> Array:
-    """Square root of the sum of squares of all elements of all gradients."""
+    """Compute the square root of the sum of squares of all elements of all gradients, a scalar."""
     return sum((g * g).sum() for g in gradients) ** 0.5
 
 
 def clipping_factor(norm: Symbolic, limit: float | None) -> Symbolic:
-    """limit / max(norm, limit), a factor for gradients with the :func:`global_norm` ``norm``; 1 if ``limit`` is None.
+    """Compute limit / max(norm, limit), the factor by which gradients are clipped; 1 if ``limit`` is None.
 
-    The norm of the scaled gradients is at most ``limit``; their direction does not change. Pascanu et al. (2013).
+    norm: the :func:`global_norm` of the gradients. The norm of the scaled gradients is at most ``limit``; their
+    direction does not change. Pascanu et al. (2013).
     """
     one = np.asarray(1.0, norm.dtype)
     return tt.as_tensor_variable(one) if limit is None else limit / tt.maximum(norm, one * limit)
@@ -199,7 +201,15 @@ class OptimizerState:
 
 
 class Step(NamedTuple):
-    """A symbolic update: the values to assign, and the L2 norms that describe it."""
+    """A symbolic update, and the L2 norms of its gradients and changes.
+
+    pairs
+        (variable, its new value) for each parameter, slot and counter.
+    gradient_norms
+        norm of each parameter's gradient by name, before clipping.
+    update_ratios
+        norm of each parameter's change over that of the parameter, by name.
+    """
 
     pairs: list[tuple[SharedVariable, Symbolic]]  # (variable, its new value)
     gradient_norms: dict[str, Symbolic]  # per parameter, before clipping
@@ -213,10 +223,11 @@ def updates(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Build a descent step on ``loss``, a symbolic scalar, as a graph; nothing is updated yet.
+    """Build the graph of a descent step on ``loss``, a symbolic scalar; nothing is updated yet.
 
     The gradients are clipped to the rule's ``max_gradient_norm``, if any. parameters: the parameters by name. state:
-    the :class:`OptimizerState` of this rule and these parameters.
+    the :class:`OptimizerState` of this rule and these parameters. learning_rate: the rate of this step, in place of
+    the rule's.
     """
     gradients = dict(zip(parameters, engine.gradient(loss, list(parameters.values())), strict=True))
     return updates_from(optimizer, gradients, parameters, state, learning_rate)
@@ -229,7 +240,7 @@ def updates_from(
     state: OptimizerState,
     learning_rate: Symbolic | float,
 ) -> Step:
-    """Build the step of :func:`updates` from symbolic gradients, by parameter name, instead of from a loss.
+    """Build the step of :func:`updates` from symbolic gradients by parameter name, instead of from a loss.
 
     The gradients are clipped here.
     """
@@ -250,5 +261,5 @@ def updates_from(
 
 
 def _is_compiled(optimizer: object) -> TypeGuard[CompiledRule]:
-    """True if the rule's own class has a kernel; subclasses do not inherit it, as they may change the equation."""
+    """Return True if the rule's own class has a kernel; a subclass may change the equation, so it inherits none."""
     return "kernel" in vars(type(optimizer))

@@ -1,6 +1,6 @@
-"""The identity of a process, by which other processes find out later whether it is still running.
+"""Identities of processes, by which one process can find out later whether another is still running.
 
-A process id alone is given to another process sooner or later, and means nothing on another machine or in another
+A process id alone is reused by the system sooner or later, and means nothing on another machine or in another
 container. Together with the start of the process, the machine, its boot and the container, it is unique.
 """
 
@@ -20,7 +20,7 @@ class Process(NamedTuple):
     pid
         process id.
     started
-        start of the process, in clock ticks after the boot of the machine; 0 where the system does not tell.
+        start of the process, in clock ticks after the boot of the machine; 0 where the system does not provide it.
     machine
         8 hexadecimal digits that identify machine, boot and container; see :func:`machine`.
     """
@@ -30,7 +30,7 @@ class Process(NamedTuple):
     machine: str
 
     def is_running(self) -> bool | None:
-        """Whether the process is still running; None if unknown, because it runs on another machine or container.
+        """Return whether the process is still running; None if its machine or container is another one.
 
         A process of this machine from before its last boot counts as one of another machine.
         """
@@ -52,27 +52,27 @@ def this_process() -> Process:
 
 @functools.cache
 def host() -> str:
-    """Host name of this machine."""
+    """Return the host name of this machine."""
     return socket.gethostname()
 
 
 @functools.cache
 def boot() -> str:
-    """Identifier of the last boot of this machine, the same in all containers; empty where there is none."""
+    """Return the identifier of this machine's last boot, the same in all containers; empty if the system has none."""
     return _text(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def uptime() -> float:
-    """Seconds since this machine was booted; 0 where that is not known."""
+    """Return the seconds since this machine was booted; 0 if unknown."""
     words = _text(Path("/proc/uptime")).split()
     return float(words[0]) if words else 0.0
 
 
 @functools.cache
 def machine() -> str:
-    """Return 8 hexadecimal digits that identify this machine since it was last booted, and the container, if any.
+    """Return 8 hexadecimal digits that identify this machine, its last boot, and the container, if any.
 
-    They differ after a reboot. Where the system does not identify the boot, the host name takes its place.
+    They differ after a reboot. If the system has no identifier of the boot, the host name takes its place.
     """
     try:
         container = os.readlink("/proc/self/ns/pid")
@@ -82,7 +82,7 @@ def machine() -> str:
 
 
 def _start_of(pid: int) -> int:
-    """Start of a process in clock ticks, field 22 of ``/proc/PID/stat``; 0 if it has ended, or that is unknown."""
+    """Return the start of a process in clock ticks, field 22 of ``/proc/PID/stat``; 0 if ended or unknown."""
     fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()  # the name, in parentheses, may hold anything
     return int(fields[19]) if len(fields) > 19 and fields[0] not in ENDED else 0
 

@@ -1,4 +1,4 @@
-"""Progress of long work, with the time left: a bar on a terminal, elsewhere a line a minute."""
+"""Progress displays for long work, with the time left: a bar on a terminal, elsewhere one line a minute."""
 
 import contextlib
 import sys
@@ -12,7 +12,7 @@ LINE_SECONDS = 60.0
 
 
 class Bar(Protocol):
-    """Progress that is shown; see :func:`bar`. n: amount of work done."""
+    """Interface of the progress displays that :func:`bar` makes; n: amount of work done so far."""
 
     n: float
 
@@ -25,10 +25,11 @@ class Bar(Protocol):
 
 
 def bar(values: Iterable[Any] | None = None, desc: str = "", *, disable: bool = False, **options: Any) -> Bar:
-    """Show the progress of work on standard error: as a bar on a terminal, elsewhere as a line every minute.
+    """Make a progress display on standard error: a bar on a terminal, elsewhere one line every minute.
 
-    values: what is iterated over, if anything. disable: True to show nothing. Other options are those of ``tqdm``;
-    unless ``leave`` is set, the bar vanishes at the end.
+    values: an iterable; the display then iterates over it, and counts each value as 1; None: the caller counts with
+    ``update``. desc: text before the progress. disable: True to show nothing. Other options are those of ``tqdm``;
+    without a terminal only ``total`` and ``initial`` are used. Unless ``leave`` is set, the bar vanishes at the end.
     """
     if sys.stderr is not None and sys.stderr.isatty():
         shown: Bar = tqdm(values, desc, disable=disable, **{"leave": False} | options)
@@ -37,7 +38,7 @@ def bar(values: Iterable[Any] | None = None, desc: str = "", *, disable: bool = 
 
 
 class Lines:
-    """Replacement of the bar where there is no terminal; the arguments are those of :func:`bar`."""
+    """Progress display that prints a line a minute, for output to files; the arguments are those of :func:`bar`."""
 
     def __init__(
         self,
@@ -65,11 +66,11 @@ class Lines:
             self.update()
 
     def set_description_str(self, desc: str, refresh: bool = True) -> None:
-        """Set the words before the share that is done."""
+        """Set the text before the progress; ``refresh`` has no effect."""
         self._desc = desc
 
     def update(self, n: float = 1) -> None:
-        """Count ``n`` more as done, and write a line, if that is possible and the last one is a minute old."""
+        """Add ``n`` to the work done, and print a line if the last one is a minute old, ignoring failures."""
         self.n += n
         now = time.monotonic()
         if self._disable or now - self._written < LINE_SECONDS:
@@ -86,4 +87,4 @@ class Lines:
         return f"{self._desc}: " * bool(self._desc) + ", ".join(parts)
 
     def close(self) -> None:
-        """End the work: nothing is written."""
+        """Do nothing; defined because ``tqdm`` defines it."""

@@ -1,4 +1,4 @@
-"""Type aliases for values that are written to and read from JSON, and the parsing of JSON from elsewhere."""
+"""Type aliases for JSON values, and reading of JSON files from unknown sources."""
 
 import json
 import os
@@ -21,9 +21,10 @@ TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def parsed(text: str, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any] | None = None) -> Any:
-    """Parse JSON. ValueError for what is no JSON, is nested deeply, or has whole numbers of many digits.
+    """Parse JSON of limited nesting and size of numbers; return its value.
 
-    object_pairs_hook: as of :func:`json.loads`.
+    object_pairs_hook: as in :func:`json.loads`. ValueError for invalid JSON, for tables and lists nested more than
+    MOST_NESTED deep, and for whole numbers of more than MOST_DIGITS digits.
     """
     if text.count("[") + text.count("{") > MOST_NESTED and _depth(text) > MOST_NESTED:
         raise ValueError(f"tables and lists within each other, more than {MOST_NESTED}")
@@ -31,9 +32,10 @@ def parsed(text: str, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any]
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Read a text file in UTF-8. OSError, or ValueError for what is no regular file, too large, or no text.
+    """Read a text file in UTF-8, of ``most_bytes`` bytes at most; return the text.
 
-    Pipes and devices, which might be waited for or never end, are not read.
+    OSError if it cannot be read. ValueError if it is not a regular file, is larger, or is not UTF-8. Pipes and devices
+    are not read, as reading them might block or never end.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
@@ -47,7 +49,7 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
 
 
 def _depth(text: str) -> int:
-    """Return the greatest depth of tables and lists within each other; counting ends beyond MOST_NESTED."""
+    """Return the greatest nesting depth of tables and lists; counting ends beyond MOST_NESTED."""
     depth = deepest = 0
     for token in TOKENS.finditer(text):
         if token[0] in "[{":

@@ -50,7 +50,7 @@ class Registry(Generic[T]):
         return iter(self._things)
 
     def items(self) -> Iterable[tuple[str, T]]:
-        """Pairs of name and object, in order of registration."""
+        """Return pairs of name and object, in order of registration."""
         return self._things.items()
 
 

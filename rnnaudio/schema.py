@@ -1,4 +1,4 @@
-"""Checks and conversion of plain values, as JSON and TOML hold them, in records and settings.
+"""Checks and conversion of values read from JSON and TOML, for records and settings.
 
 The expected type of a value is called its kind. A kind is one of bool, int, float, str, None, ``Literal``, a union,
 ``list[T]``, ``tuple[T, ...]``, ``dict[str, T]``, ``Annotated[T, Between(low, high)]``, a ``TypedDict`` (a table that
@@ -39,7 +39,7 @@ WORDS: dict[object, str] = {
 
 
 class Settings(Protocol):
-    """Any dataclass of settings; a protocol for type checkers."""
+    """Protocol of all dataclasses of settings, for type checkers."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
@@ -61,7 +61,10 @@ Count: TypeAlias = Annotated[int, Between(0, 2**63 - 1)]
 
 
 class _Unfit(Exception):
-    """A value that does not fit; ``place``: the keys and positions that lead to it, from the outermost on."""
+    """Error for a value that does not fit its kind.
+
+    ``place`` holds the keys and positions that lead to the value, from the outermost on.
+    """
 
     def __init__(self, value: Plain, expected: str, *, is_missing: bool = False):
         super().__init__()
@@ -73,7 +76,7 @@ class _Unfit(Exception):
 
 
 def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
-    """Make a config of class ``kind`` from plain values; missing keys get their defaults.
+    """Make a config of class ``kind`` from plain values by name; missing keys get their defaults.
 
     A config class may define ``upgraded(values)``, which converts values of earlier versions to the current form.
     RnnaudioError if ``values`` is not a mapping, for an unknown key (the message suggests the nearest known one), for
@@ -96,11 +99,11 @@ def from_dict(kind: type[Config], values: Mapping[str, Plain]) -> Config:
 
 
 def checked(value: Plain, kind: Any, name: str) -> Any:
-    """Check that a value is of a kind, and convert it; returns the converted value.
+    """Check that ``value`` is of the kind ``kind``, and return it converted.
 
     Numbers of kind float become float; where None is allowed, the text "none" becomes None; a table becomes a config
-    if the kind is a dataclass. RnnaudioError if the value, or a value inside it, does not fit; the message calls the
-    value ``name``.
+    if the kind is a dataclass. RnnaudioError if the value, or a value inside it, does not fit; name: what the message
+    calls the value.
     """
     try:
         return _converter(kind)(value)
@@ -112,7 +115,7 @@ def checked(value: Plain, kind: Any, name: str) -> Any:
 
 @functools.cache
 def _converter(kind: Any) -> Converter:
-    """Make the function that converts a value to ``kind``, or raises _Unfit."""
+    """Make a function that converts a value to ``kind``, or raises _Unfit if the value does not fit."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _of_union(arguments)
@@ -151,7 +154,7 @@ def _test(kind: Any) -> Callable[[Plain], bool]:
 
 
 def _of_union(kinds: tuple[Any, ...]) -> Converter:
-    """A converter to the first of several kinds that fits; None is tried first, since TOML writes it as a text."""
+    """Make a converter to the first kind that fits; None is tried first, since TOML writes it as the text "none"."""
     ordered = sorted(kinds, key=lambda kind: kind is not NoneType)
     converters, expected = [_converter(kind) for kind in ordered], " or ".join(map(in_words, kinds))
 
@@ -210,7 +213,7 @@ def _entries(converter: Converter, items: Any, place: str) -> dict[Any, Any]:
 
 
 def _of_table(kind: Any) -> Converter:
-    """A converter to a TypedDict: entries that it does not declare stay as they are."""
+    """Make a converter to a TypedDict, which leaves undeclared entries unchanged."""
     kinds = {name: _declared(hint) for name, hint in get_type_hints(kind, include_extras=True).items()}
     members = {name: _converter(member) for name, member in kinds.items()}
     needed = {name: in_words(kinds[name]) for name in kinds if name in kind.__required_keys__}
@@ -267,7 +270,7 @@ def shown(value: Plain) -> str:
 
 
 def in_words(kind: Any) -> str:
-    """Describe a kind for an error message, such as "a whole number of 0 or more"."""
+    """Describe a kind in words for an error message, such as "a whole number of 0 or more"."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"

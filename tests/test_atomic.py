@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnnaudio import atomic
-from rnnaudio.atomic import replacing, temporary_folder, write_atomically
+from rnnaudio.atomic import break_links, replacing, temporary_folder, write_atomically
 from rnnaudio.errors import RnnaudioError
 from tests.support.processes import ROOT
 
@@ -134,3 +134,42 @@ def test_what_is_there_but_no_file_is_refused(tmp_path):
         with pytest.raises(RnnaudioError, match=f"cannot write {path}: it is {kind}"):
             write_atomically(path, b"x")
     assert Path("/dev/null").is_char_device() and (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("named_by", ["name", "symbolic link"])
+def test_a_file_with_other_names_gets_a_content_of_its_own(tmp_path, named_by):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    other.write_text("row\n")
+    other.chmod(0o640)
+    os.link(other, mine)
+    path = mine
+    if named_by == "symbolic link":
+        path = tmp_path / "link"
+        path.symlink_to(mine)
+    break_links(path)
+    with mine.open("a") as file:
+        file.write("more\n")
+    assert (mine.read_text(), other.read_text()) == ("row\nmore\n", "row\n")
+    assert mine.stat().st_mode == other.stat().st_mode and path.is_symlink() == (path != mine)
+
+
+def test_a_file_with_one_name_stays_the_file_it_is(tmp_path):
+    (tmp_path / "a").write_text("a")
+    before = (tmp_path / "a").stat()
+    break_links(tmp_path / "a")
+    break_links(tmp_path / "missing")
+    break_links(tmp_path)  # a folder has more than one name
+    assert (tmp_path / "a").stat() == before and os.listdir(tmp_path) == ["a"]
+
+
+def test_names_are_parted_wholly_or_not_at_all(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("a")
+    os.link(tmp_path / "a", tmp_path / "b")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.shutil, "copyfile", full)
+    with pytest.raises(RnnaudioError, match="cannot write .*b: No space left on device; nothing was changed"):
+        break_links(tmp_path / "b")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"] and (tmp_path / "a").samefile(tmp_path / "b")

@@ -1,6 +1,10 @@
 """Foreign text: control characters are visible on every stream, in errors, reports and pictures."""
 
 import io
+import os
+import shlex
+import shutil
+import subprocess
 import sys
 import unicodedata
 
@@ -11,9 +15,10 @@ from hypothesis import strategies as st
 from rnnaudio.errors import RnnaudioError, run_command
 from rnnaudio.plots.canvas import new_figure, save
 from rnnaudio.report import write_report
-from rnnaudio.text import SURROGATES, VisibleStream, visible
+from rnnaudio.text import SURROGATES, VisibleStream, in_shell, visible
 
 EVIL = "evil\x1b[2J\x1b]0;owned\x07\r\nrnnaudio: fake\x9b\u202etxt\u2066\u2028\udce9"
+BASH = shutil.which("bash")
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()))
 
 
@@ -39,6 +44,24 @@ def test_nothing_is_left_to_obey_and_the_rest_stays(text):
 def test_each_is_shown_as_its_escape():
     assert visible("a\x1b\n\u202e\x85\udce9") == r"a\x1b\n\u202e\x85\udce9"
     assert visible("a\nb\tc", keep="\n\t") == "a\nb\tc"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain", "a b", "it's", "a\nb'c\\d $HOME `x` !1", EVIL, "\x1b1\x7f2\u202e3\udce94\U0001f3b5", "-x\r"]
+)
+@pytest.mark.skipif(BASH is None, reason="bash is not installed")
+def test_a_shell_reads_a_quoted_word_back(text):
+    word = in_shell(text)
+    assert not obeyed(word) and word.isprintable()
+    done = subprocess.run([BASH, "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert done.stdout == os.fsencode(text)
+
+
+@given(TEXTS)
+def test_a_quoted_word_has_nothing_to_obey(text):
+    assert not obeyed(in_shell(text))
+    if visible(text) == text:
+        assert in_shell(text) == shlex.quote(text)
 
 
 @given(TEXTS)

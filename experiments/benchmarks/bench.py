@@ -1,6 +1,11 @@
 """Time of training steps: rnnaudio compared with PyTorch, JAX and the engine's own scan, as ratios.
 
     rnnaudio bench [--quick] [--cells lstm gru memory-lstm] [--peers torch torch-compiled jax scan theano]
+    rnnaudio bench --phases | --memory | --start
+
+The first form also compares whole models with PyTorch's (:mod:`~experiments.benchmarks.bench_models`). The others
+measure where the time of a step goes (:mod:`~experiments.benchmarks.phases`), resident memory
+(:mod:`~experiments.benchmarks.bench_memory`), and the way to the first update (:mod:`~experiments.benchmarks.start`).
 
 Every peer runs in a separate process, and its model is built once. The peers take turns of a few steps each, so that
 other load on the machine affects all of them. A figure is the median over the turns of the median within a turn; a
@@ -9,18 +14,16 @@ time that the step's matrix products alone would take at the measured sgemm rate
 """
 
 import importlib.util
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.benchmarks import bench_memory, bench_models, phases, start
 from experiments.benchmarks.bench_peers import Point
+from experiments.benchmarks.peers import THEANO_PYTHON, Process, in_turns
 from experiments.shared.options import command
 from experiments.shared.records import FOLDER, record
 from rnnaudio import engine, ops
@@ -39,7 +42,6 @@ GRID = [
     Point(200, 300, 80, 16, 3),
     Point(200, 300, 80, 128, 3),
 ]
-THEANO_PYTHON = ".venv-theano/bin/python"  # of `make theano`
 PICTURES = FOLDER / "pictures"
 QUICK = [GRID[1], GRID[4], GRID[7]]
 MEMORY_GRID = [
@@ -73,65 +75,20 @@ def gflop(point: Point, cell: str) -> float:
     return 2 * rows * (blocks * n * (first + others) + 3 * n * point.n_in) / 1e9
 
 
-CHOICES = ("RNNAUDIO_KERNEL", "RNNAUDIO_MODE")  # a peer has those of OURS, else the defaults
-#: peers that are rnnaudio itself, by their environment
-OURS = {
-    "rnnaudio": {},
-    "scan": {"RNNAUDIO_KERNEL": "scan", "RNNAUDIO_MODE": "c"},
-    "theano": {"RNNAUDIO_KERNEL": "scan", "RNNAUDIO_MODE": "c", "RNNAUDIO_ENGINE": "theano"},
-}
-
-
-class Peer:
-    """A process that runs training steps on demand."""
+class Peer(Process):
+    """A process that trains layers of a cell at a point of the grid."""
 
     def __init__(self, name: str, cell: str, point: Point):
-        python = THEANO_PYTHON if name == "theano" else sys.executable
-        command = [python, "-m", "experiments.benchmarks.bench_peers", "rnnaudio" if name in OURS else name, cell]
-        inherited = {key: value for key, value in os.environ.items() if key not in CHOICES}
-        environment = inherited | OURS.get(name, {})
-        self._process = subprocess.Popen(
-            [*command, *map(str, point)], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self.name = name
-        if self._read() != "ready\n":
-            raise RnnaudioError(f"the peer {name} did not start; its errors are printed above")
-
-    def _read(self) -> str:
-        assert self._process.stdout
-        return self._process.stdout.readline()
-
-    def seconds(self, n_steps: int) -> float:
-        """The median duration of a step, in seconds, over ``n_steps`` steps."""
-        assert self._process.stdin
-        self._process.stdin.write(f"{n_steps}\n")
-        self._process.stdin.flush()
-        return float(np.median(json.loads(self._read())))
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        super().__init__(name, "bench_peers", [cell, *map(str, point)])
 
 
 def compare(
     point: Point, cell: str, names: list[str], turns: int, turn_seconds: float, make_peer: Callable[..., Any] = Peer
 ) -> dict[str, Any]:
     """Measure rnnaudio and its peers at one point of the grid; returns a row of the table."""
-    with ExitStack() as stack:
-        peers = []
-        for name in ["rnnaudio", *names]:
-            peers.append(make_peer(name, cell, point))
-            stack.callback(peers[-1].close)
-        steps = {peer.name: max(2, round(turn_seconds / peer.seconds(3))) for peer in peers}
-        rounds = [{peer.name: peer.seconds(steps[peer.name]) for peer in peers} for _ in range(turns)]
+    makers = [partial(make_peer, name, cell, point) for name in ("rnnaudio", *names)]
     row: dict[str, Any] = {"cell": cell, "point": point._asdict(), "gflop": gflop(point, cell)}
-    for name in ["rnnaudio", *names]:
-        times = [times[name] for times in rounds]
-        row[name] = {"seconds": float(np.median(times)), "lowest": min(times), "highest": max(times)}
-        row[name]["ratio"] = float(np.median([times[name] / times["rnnaudio"] for times in rounds]))
-    return row
+    return row | in_turns(makers, turns, turn_seconds, None)
 
 
 def peers_of(cell: str, peers: tuple[str, ...]) -> list[str]:
@@ -171,20 +128,55 @@ def summary(cell: str, rows: list[dict[str, Any]], names: list[str]) -> dict[str
 
 
 def measure_all(
-    cells: tuple[str, ...] = ("lstm", "gru", "memory-lstm"),
+    cells: tuple[str, ...] = (),
     peers: tuple[str, ...] = ("torch", "torch-compiled", "jax", "scan"),
+    models: tuple[str, ...] = tuple(bench_models.NAMES),
     quick: bool = False,
     name: str = "bench",
+    phases: bool = False,
+    threads: tuple[int, ...] = (1, 2),
+    memory: bool = False,
+    start: bool = False,
+    before: Path | None = None,
 ) -> None:
     """Measure; print the table and, unless quick, record it with a picture.
 
     Args:
-        cells: lstm, gru, memory-lstm.
+        cells: lstm, gru, memory-lstm; all of them unless some are named.
         peers: torch, torch-compiled, jax, scan, theano.
-        quick: a few points of the grid, few turns; less than a minute with one peer.
+        models: codes, draw, draw-attention, mnist, mnist-better, samples, samples-lstm, all against torch.
+        quick: a few points of the grid, few turns; less than a minute with one peer and no models.
         name: the name of the record.
+        phases: instead, where the time of a step goes, by phase.
+        threads: numbers of threads for the phases.
+        memory: instead, resident memory of training.
+        start: instead, where the time to the first update goes.
+        before: a record of --start to compare with.
     """
+    wanted = [flag for flag, is_set in (("phases", phases), ("memory", memory), ("start", start)) if is_set]
+    if len(wanted) > 1:
+        raise RnnaudioError(f"got --{' and --'.join(wanted)}; expected one of them")
+    if before and not start:
+        raise RnnaudioError("--before is a record of --start: give that, too")
+    if wanted:
+        OTHERS[wanted[0]](cells, threads, quick, before)
+        return
+    _compare_all(cells or tuple(GRIDS), peers, models, quick, name)
+
+
+OTHERS: dict[str, Callable[[tuple[str, ...], tuple[int, ...], bool, Path | None], None]] = {
+    "phases": lambda cells, threads, quick, before: phases.measure_phases(cells or ("lstm", "gru"), threads, quick),
+    "memory": lambda cells, threads, quick, before: bench_memory.measure_all(quick),
+    "start": lambda cells, threads, quick, before: start.measure_all(quick, before),
+}
+
+
+def _compare_all(
+    cells: tuple[str, ...], peers: tuple[str, ...], models: tuple[str, ...], quick: bool, name: str
+) -> None:
+    """Compare cells and models with their peers, and record both."""
     check_peers(peers)
+    bench_models.check(models)
     rate = max(measure_gflops(dot) for dot in (ops.dot, engine.tt.dot))
     print(f"sgemm: {rate:.0f} GFLOP/s; ms, and the ratio of each peer's time to ours")
     rows, summaries = [], []
@@ -193,7 +185,7 @@ def measure_all(
         print(f"{cell:11} {'I H T B layers':>22} {'ms':>8} {'of sgemm':>9}  " + "  ".join(f"{p:>14}" for p in names))
         of_cell = []
         for point in (QUICK_GRIDS if quick else GRIDS)[cell]:
-            row = compare(point, cell, names, 3 if quick else 7, 0.2 if quick else 0.5)
+            row = compare(point, cell, names, *turns_of(quick))
             row["share_of_sgemm"] = row["gflop"] / rate / row["rnnaudio"]["seconds"]
             of_cell.append(row)
             print(line(row, names), flush=True)
@@ -201,9 +193,16 @@ def measure_all(
             print(f"{cell}: {peer} / rnnaudio, geometric mean {figures['mean']:.2f}, least {figures['least']:.2f}")
             summaries.append(figures | {"peer": peer})
         rows += of_cell
+    of_models = bench_models.compare_all(models, *turns_of(quick)) if "torch" in peers else []
     if not quick:
-        record(name, {"sgemm_gflops": rate, "summary": summaries, "rows": rows})
-        print(f"plotted {speed_ratios(rows, PICTURES / f'{name}.png')}")
+        record(name, {"sgemm_gflops": rate, "summary": summaries, "rows": rows, "models": of_models})
+        if rows:
+            print(f"plotted {speed_ratios(rows, PICTURES / f'{name}.png')}")
+
+
+def turns_of(quick: bool) -> tuple[int, float]:
+    """The number of turns, and the seconds of a turn of one peer."""
+    return (3, 0.2) if quick else (7, 0.5)
 
 
 main = command(measure_all)

@@ -62,7 +62,7 @@ def torch_epoch(images: np.ndarray, labels: np.ndarray, *, loader: bool) -> Epoc
 
 
 def serve(peer: str) -> None:
-    """For each line of standard input, train one epoch and print its duration in seconds."""
+    """Train one epoch for each line of standard input, and print its duration in seconds."""
     data = load_mnist(fetch_mnist(DATA)).train
     images, labels = data.images, data.labels.astype("int64")
     loader = peer == "torch-loader"

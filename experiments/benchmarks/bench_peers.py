@@ -102,12 +102,13 @@ PEERS: dict[str, Callable[[Point, str], Step]] = {
 }  # fmt: skip
 
 
-def main() -> None:
-    """Run the steps that the parent process requests on standard input, and print their durations."""
-    peer, cell, *numbers = sys.argv[1:]
-    step = PEERS[peer](Point(*map(int, numbers)), cell)
+def serve(step: Step, *words: str) -> None:
+    """Run the steps that the parent process requests on standard input, and print their durations.
+
+    The first step, which compiles, comes before; then ``ready`` is printed, and the words after it.
+    """
     step()
-    print("ready", flush=True)
+    print("ready", *words, flush=True)
     for line in sys.stdin:
         times = []
         for _ in range(int(line)):
@@ -115,6 +116,12 @@ def main() -> None:
             step()
             times.append(time.perf_counter() - started)
         print(json.dumps(times), flush=True)
+
+
+def main() -> None:
+    """Build the model that the command line names, and serve its steps."""
+    peer, cell, *numbers = sys.argv[1:]
+    serve(PEERS[peer](Point(*map(int, numbers)), cell))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@ With B rows in a batch, P bytes of gradients and n processes, an update takes, b
 
 g is the time of the gradients of B / n rows, u that of the update. Both are measured in one process with one thread,
 which is what the processes have. The sum over n processes of this machine is measured, too, and takes the place of the
-second term when the model is compared with whole updates. For networks between machines, which are not measured, the
-model says up to how many nodes an efficiency of EFFICIENCY is left: with a batch of constant size (strong), or one
-that grows with the nodes (weak).
+second term when the model is compared with whole updates. Where there are more processes than cores, g and u are
+multiplied by their ratio. For networks between machines, which are not measured, the model says up to how many nodes
+an efficiency of EFFICIENCY is left: with a batch of constant size (strong), or one that grows with the nodes (weak).
+
+Nothing is sent before the backward pass has ended. What sending meanwhile could save, by the model, is the smaller of
+the times of sending and of the backward pass, for which BACKWARD_SHARE of g is taken.
 """
 
 import dataclasses
@@ -53,6 +56,7 @@ N_MEETINGS = 4  # small exchanges of an update: three meetings, and the sum of w
 EFFICIENCY, MOST_NODES = 0.8, 4096
 LATENCY_SECONDS = 50e-6  # of a message by TCP between two machines, an assumption
 GBITS = (1, 10, 100)
+BACKWARD_SHARE = 2 / 3  # of forward and backward pass together: two products for each one of the forward pass
 
 
 class Costs(NamedTuple):
@@ -87,6 +91,17 @@ def most_nodes(costs: Costs, batch_size: int, bandwidth: float, latency: float, 
             break
         n *= 2
     return n
+
+
+def overlap_saves(costs: Costs, batch_size: int, n: int, bandwidth: float, latency: float) -> float:
+    """Share of an update, by the model, that sending gradients during the backward pass would save at most.
+
+    The batch is shared between n processes.
+    """
+    rows = batch_size / n
+    sending = 2 * (n - 1) / n * costs.n_bytes / bandwidth
+    hidden = min(sending, BACKWARD_SHARE * costs.gradients(rows))
+    return hidden / seconds(costs, rows, n, bandwidth, latency)
 
 
 # ---------------------------------------------------------------- in the processes
@@ -175,7 +190,7 @@ def _launcher() -> str:
     return found
 
 
-def measured(config: FramesConfig, processes: tuple[int, ...], repeats: int) -> Figures:
+def measured(config: FramesConfig, processes: tuple[int, ...], n_cores: int, repeats: int) -> Figures:
     """Measure a network on each number of processes; returns the figures, and what the model says of them."""
     alone = _run("measure_alone", config, repeats)
     by_rows = {int(rows): value for rows, value in alone["gradients"].items()}
@@ -183,7 +198,8 @@ def measured(config: FramesConfig, processes: tuple[int, ...], repeats: int) -> 
     rows = []
     for n in processes:
         got = _run("measure_together", config, repeats, (_launcher(), "-n", str(n)))
-        modelled = costs.gradients(config.batch_size / n) + got["sum"] + N_MEETINGS * got["meeting"] + costs.update
+        computed = (costs.gradients(config.batch_size / n) + costs.update) * max(1.0, n / n_cores)
+        modelled = computed + got["sum"] + N_MEETINGS * got["meeting"]
         rows.append({"processes": n, "model": modelled, **got})
     costs = costs._replace(n_bytes=alone["bytes"])
     scales = [
@@ -191,6 +207,7 @@ def measured(config: FramesConfig, processes: tuple[int, ...], repeats: int) -> 
             "gbits": gbits,
             "strong": most_nodes(costs, config.batch_size, gbits * 1e9 / 8, LATENCY_SECONDS, weak=False),
             "weak": most_nodes(costs, config.batch_size, gbits * 1e9 / 8, LATENCY_SECONDS, weak=True),
+            "overlap": overlap_saves(costs, config.batch_size, 2, gbits * 1e9 / 8, LATENCY_SECONDS),
         }
         for gbits in GBITS
     ]
@@ -205,15 +222,12 @@ def measure_all(smoke: bool = False, repeats: int = 20) -> None:
         repeats: of each measurement, of which the median counts.
     """
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = (1, 2) if smoke else tuple(n for n in PROCESSES if n <= n_cores)
+    processes = (1, 2) if smoke else PROCESSES
     found: dict[str, Any] = {}
     for name, config in (TINY if smoke else POINTS).items():
-        found[name] = measured(config, processes, 2 if smoke else repeats)
+        found[name] = measured(config, processes, n_cores, 2 if smoke else repeats)
         _show(name, found[name])
     if not smoke:
-        left_out = [n for n in PROCESSES if n > n_cores]
-        if left_out:
-            print(f"left out, as the machine has {n_cores} cores: {', '.join(map(str, left_out))} processes")
         record("data-parallel", {"cores": n_cores, "latency_seconds": LATENCY_SECONDS, "networks": found})
 
 
@@ -224,7 +238,8 @@ def _show(name: str, figures: Figures) -> None:
         print(f"  {row['processes']} processes: update {times['whole']}, by the model {times['model']}, "
               f"sum {times['sum']}, meeting {times['meeting']}", flush=True)  # fmt: skip
     for row in figures["scales"]:
-        print(f"  {row['gbits']} Gbit/s, by the model: {row['strong']} nodes strong, {row['weak']} weak")
+        print(f"  {row['gbits']} Gbit/s, by the model: {row['strong']} nodes strong, {row['weak']} weak; "
+              f"on two nodes, overlap would save {row['overlap']:.0%} at most")  # fmt: skip
 
 
 main = command(measure_all)

@@ -1,4 +1,4 @@
-"""How the time of a training step, and its number of multiplications, grow with timesteps, batch, units and layers.
+"""Growth of the time of a training step, and of its multiplications, with timesteps, batch, units and layers.
 
     rnnaudio experiment run bench-growth [--cell lstm] [--quick]
 

@@ -30,7 +30,7 @@ from rnnaudio.objectives import STRATEGIES
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.frames.build import build_model, build_optimizer
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
-from rnnaudio.training import SegmentedTrainStep, TrainStep
+from rnnaudio.training import SegmentedTrainStep, TrainStep, training_step
 from rnnaudio.training.memory import in_bytes, step_memory
 from rnnaudio.training.prefetch import prefetched
 
@@ -65,9 +65,7 @@ def predicted(config: FramesConfig) -> int:
 def step_of(config: FramesConfig) -> TrainStep | SegmentedTrainStep:
     """The compiled training step of a config."""
     about = build_model(config), STRATEGIES[config.strategy], build_optimizer(config)
-    if not config.segment_steps:
-        return TrainStep(*about, seed=0)
-    return SegmentedTrainStep(*about, seed=0, segment_steps=config.segment_steps)
+    return training_step(*about, seed=0, segment_steps=config.segment_steps)
 
 
 def measure_here(settings: str) -> None:

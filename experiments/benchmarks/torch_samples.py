@@ -1,14 +1,28 @@
 """The PyTorch peer of ``experiments.studies.samples``: the same tiers, made of torch.nn's layers."""
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional as F
 
-from rnnaudio.readouts.logistic import LEAST_SCALE
 from rnnaudio.runs.samples.config import SamplesConfig
-from rnnaudio.runs.samples.model import Facts
+
+LEAST_SCALE = 0.05  # that of rnnaudio.readouts.logistic, which loads our engine
+
+
+class Facts(Protocol):
+    """The measurements that the model takes of :class:`rnnaudio.runs.samples.model.Facts`."""
+
+    @property
+    def deviation(self) -> float: ...
+
+    @property
+    def unit(self) -> float: ...
+
+    @property
+    def taps(self) -> Sequence[float]: ...
 
 
 class SampleRNN(torch.nn.Module):

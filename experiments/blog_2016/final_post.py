@@ -21,13 +21,14 @@ from rnnaudio.audio import write_wav
 from rnnaudio.data import AudioCorpus, RandomWindows, Split, fixed_windows
 from rnnaudio.diagnostics.free_run import repetition
 from rnnaudio.generation import Stepper, generate
+from rnnaudio.metrics import Alive
 from rnnaudio.nn import Layer
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
 from rnnaudio.runs.frames.build import build_model
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.judging import judge
-from rnnaudio.training import EarlyStopping, Limits, train
+from rnnaudio.training import EarlyStopping, Limits, Run, train
 
 CONFIG = FramesConfig(
     model=ModelConfig.of(n_layers=3, units=(400, 200, 200), peepholes=True, forget_bias=0.0, weights="gaussian_2016"),
@@ -89,7 +90,7 @@ def in_equal_epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def step_in_the_curve(history: list[dict[str, Any]], n_updates: int, figure: str) -> float:
-    """By how many dB a figure, train or valid, changes when the training subset changes."""
+    """Compute the change of a figure, train or valid, in dB, when the training subset changes."""
     before = [row[figure] for row in history if row["updates"] <= n_updates // 2]
     after = [row[figure] for row in history if row["updates"] > n_updates // 2]
     return float(10.0 * np.log10(after[0] / before[-1]))
@@ -121,6 +122,31 @@ def play(model: Layer, corpus: AudioCorpus, seconds: float) -> tuple[np.ndarray,
     return restored[0], restored[1], restored[2], played.stopped
 
 
+def plot_curve(run: Run, options: Options) -> None:
+    """Plot the learning curve, with the change of the subset marked."""
+    history = in_equal_epochs(run.history)
+    change = max(row["epoch"] for row in history if row["updates"] <= options.n_updates // 2)
+    plots.learning_curve(
+        history,
+        options.run_dir / "learning-curve.png",
+        quantity="normalised MSE",
+        decibel=True,
+        title="LSTM 400-200-200-200, broken off and resumed",
+        changes={"from here on the other half of the pieces": change},
+    )
+
+
+def in_words(run: Run, n_updates: int, still: float | None, alive: Alive) -> str:
+    """Format what the run came to; still: seconds until the sound only repeats, None if it never does."""
+    return (
+        f"validation {run.stopping.best_loss:.3g} of the variance; the training figure moved by "
+        f"{step_in_the_curve(run.history, n_updates, 'train'):+.1f} dB at the change of subset, validation by "
+        f"{step_in_the_curve(run.history, n_updates, 'valid'):+.1f} dB; "
+        f"{'no fixed point within a minute' if still is None else f'fixed point or cycle after {still:.1f} s'}; kept "
+        f"sounding {alive.seconds:.1f} s ({alive.reason or 'to the end'})"
+    )
+
+
 def main() -> None:
     """Train, generate, plot, record."""
     full_or_tiny(Options, {"n_updates": 2, "seconds": 2.0, "n_steps": 4, "batch_size": 2}, experiment, keep)
@@ -135,36 +161,19 @@ def keep(options: Options, figures: Figures) -> None:
 
 def experiment(options: Options, corpus: AudioCorpus) -> Figures:
     """Train, generate and plot; returns the figures."""
-    folder, n_updates = options.run_dir, options.n_updates
     model, run = fit(corpus, options)
     seed, generated, original, stopped = play(model, corpus, options.seconds)
     alive = judge(generated, corpus, stopped, seed)
     rate = corpus.sample_rate_hz
-    write_wav(folder / "generated.wav", np.concatenate([seed, generated]), rate)
+    write_wav(options.run_dir / "generated.wav", np.concatenate([seed, generated]), rate)
     shown = 3 * rate
-    plots.spectrogram(seed, generated[:shown], original[:shown], rate, folder / "spectrogram.png")
-    history = in_equal_epochs(run.history)
-    change = max(row["epoch"] for row in history if row["updates"] <= n_updates // 2)
-    plots.learning_curve(
-        history,
-        folder / "learning-curve.png",
-        quantity="normalised MSE",
-        decibel=True,
-        title="LSTM 400-200-200-200, broken off and resumed",
-        changes={"from here on the other half of the pieces": change},
-    )
+    plots.spectrogram(seed, generated[:shown], original[:shown], rate, options.run_dir / "spectrogram.png")
+    plot_curve(run, options)
     still = seconds_to_standstill(generated, rate)
-    ours = (
-        f"validation {run.stopping.best_loss:.3g} of the variance; the training figure moved by "
-        f"{step_in_the_curve(run.history, n_updates, 'train'):+.1f} dB at the change of subset, validation by "
-        f"{step_in_the_curve(run.history, n_updates, 'valid'):+.1f} dB; "
-        f"{'no fixed point within a minute' if still is None else f'fixed point or cycle after {still:.1f} s'}; kept "
-        f"sounding {alive.seconds:.1f} s ({alive.reason or 'to the end'})"
-    )
     claim = {
         "says": "it generates something good for two seconds before getting stuck in a fixed point",
         "2016": "2 s",
-        "ours": ours,
+        "ours": in_words(run, options.n_updates, still, alive),
         "why": "squared error fed back without noise; at the change the music is new to the model. Whether two "
         "seconds have to do with the length of the gradient was not tested",
     }

@@ -137,7 +137,7 @@ def done(line: str, planted: Planted, corpus: Path, run_dir: Path) -> Path:
     elif how == "add music":
         corpus = write(notes(), corpus.with_name("more.h5"))
     elif how == "leave out":
-        remove_from_corpus(corpus, words[4:])
+        corpus = remove_from_corpus(corpus, words[4:-2], out=corpus.with_name(words[-1])).path
     elif words[:2] == ["--recipe", "codes"]:
         recipe, config = RECIPES["codes"]
     else:

@@ -1,4 +1,4 @@
-"""Which test files execute which lines of the package, from a run of all tests under coverage.
+"""Test files that execute each line of the package, from a run of all tests under coverage.
 
 A test that does not execute a line cannot notice a mistake in it, so only the test files that execute the line need to
 be run. Whole files are run, not single tests, because the results of a fixture or a cached graph that one test

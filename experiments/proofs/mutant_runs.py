@@ -178,17 +178,18 @@ class Tree:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def covering(self, package: str, files: list[str]) -> Covering:
-        """Find the lines of the package that each of the test files executes.
+    def covering(self, package: str, files: list[str], tier: str = "full") -> Covering:
+        """Find the lines of the package that each of the test files executes in a tier.
 
-        They are measured by a run of all tests, which is repeated only when a source has changed. The results of this
-        run also become the baseline of the files.
+        They are measured by a run of all tests of the tier, which is repeated only when a source has changed. The
+        results of this run also become the baseline of the files.
         """
-        path, state = self.folder.with_name("covering.json"), " ".join(self.state(file) for file in files)
+        path, state = self.folder.with_name("covering.json"), " ".join([tier, *map(self.state, files)])
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if known.get("state") != state:
-            print("running all tests under coverage, which takes half an hour ...", flush=True)
-            Baseline.measured(self, files, under_coverage(package))
+            minutes = {"full": "half an hour", "fast": "ten minutes"}[tier]
+            print(f"running all tests under coverage, which takes {minutes} ...", flush=True)
+            Baseline.measured(self, files, under_coverage(package), tier)
             known = {"state": state, "lines": lines_by_module(self._kept / "coverage", self.folder)}
             path.write_text(json.dumps(known), encoding="utf-8")
         return Covering(known["lines"])
@@ -271,14 +272,14 @@ class Baseline:
         )
 
     @staticmethod
-    def measured(tree: Tree, files: list[str], options: Sequence[str] = ()) -> dict[str, Any]:
-        """Run the test files and save their results; returns all saved results, by file.
+    def measured(tree: Tree, files: list[str], options: Sequence[str] = (), tier: str = "full") -> dict[str, Any]:
+        """Run the tests of a tier in these files and save their results; returns all saved results, by file.
 
         RnnaudioError if the run takes longer than a day, or pytest ends with an unexpected status.
         """
         path = tree.folder.with_name("baseline.json")
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        outcome = tree.run(files, limit=24 * 3600.0, options=options)
+        outcome = tree.run(files, 24 * 3600.0, tier, options)
         if outcome.ended:
             raise RnnaudioError(f"the tests do not run: {outcome.ended}\n{tree.output}")
         for file in files:

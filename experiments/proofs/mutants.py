@@ -21,23 +21,27 @@ compiled again.
 import dataclasses
 import hashlib
 import json
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 from typing import Any, Literal
 
 import tyro
+from tqdm import tqdm
 
 from experiments.proofs.likely_tests import Imports
 from experiments.proofs.mutant_runs import Baseline, Tree, importers
 from experiments.proofs.mutations import Mutation, sample
 from experiments.shared.records import record
+from rnnaudio.atomic import break_links
 from rnnaudio.cli.arguments import REGISTRY, parsed
 from rnnaudio.errors import RnnaudioError, run_command
+from rnnaudio.progress import bar
 from rnnaudio.seeds import check_seed
 
 ROOT = Path(__file__).parents[2]
@@ -125,8 +129,8 @@ class Search:
         for k in range(self._options.jobs):
             trees.put(Tree(self._root, folder / f"copy-{k + 1}"))
         if not self._options.first_only:
-            self._covering = trees.queue[0].covering(self._package, self._every_test)
-        progress = _Progress(n_all - len(mutants), n_all)
+            self._covering = trees.queue[0].covering(self._package, self._every_test, self._options.tier)
+        shown = bar(total=n_all, initial=n_all - len(mutants), desc="mistakes")
 
         def look(mutant: tuple[str, Mutation, str]) -> None:
             tree = trees.get()
@@ -135,11 +139,14 @@ class Search:
             finally:
                 trees.put(tree)
             with self._lock:
+                break_links(self._log)
                 with self._log.open("a", encoding="utf-8") as log:
                     log.write(json.dumps(row) + "\n")
-                progress.show(row)
+                tqdm.write(in_words(row))
+                sys.stdout.flush()  # the next line may come minutes later
+                shown.update()
 
-        with ThreadPoolExecutor(self._options.jobs) as pool:
+        with shown, ThreadPoolExecutor(self._options.jobs) as pool:
             try:
                 list(pool.map(look, mutants))
             except BaseException:
@@ -198,23 +205,11 @@ class Search:
         return sorted(str(file.relative_to(self._root)) for file in (self._root / "tests").rglob("test_*.py"))
 
 
-class _Progress:
-    """Progress report: prints a line for each mistake, with the remaining time."""
-
-    def __init__(self, n_done: int, n_all: int):
-        self._first, self._n, self._n_all, self._started = n_done, n_done, n_all, time.monotonic()
-
-    def show(self, row: dict[str, Any]) -> None:
-        self._n += 1
-        minutes = (time.monotonic() - self._started) / 60 / (self._n - self._first) * (self._n_all - self._n)
-        verdict = f"caught by {row['by']}" if row["caught"] else "SURVIVED"
-        print(
-            f"[{self._n}/{self._n_all}] {row['path']}:{row['line']} {row['kind']}: {verdict} "
-            f"({row['seconds']:.0f} s; {minutes:.0f} min left)",
-            flush=True,
-        )
-        if not row["caught"]:
-            print(row["diff"], flush=True)
+def in_words(row: Mapping[str, Any]) -> str:
+    """Describe a result in a line; below it, if the mistake survived, the mistake."""
+    verdict = f"caught by {row['by']}" if row["caught"] else "SURVIVED"
+    line = f"{row['path']}:{row['line']} {row['kind']}: {verdict} ({row['seconds']:.0f} s)"
+    return line if row["caught"] else f"{line}\n{row['diff']}"
 
 
 def _python_files(path: Path) -> Iterator[Path]:

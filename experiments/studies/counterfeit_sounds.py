@@ -1,5 +1,7 @@
 """Sounds that are no real continuation of the music: noise, tones, loops, fades, silence, and other music."""
 
+from itertools import pairwise
+
 import numpy as np
 import scipy.signal
 import soxr
@@ -15,6 +17,7 @@ FAULTS = {
     "buzz with tremolo": ("standstill",), "held chord": ("standstill",), "loop of .65 s": ("loop",),
     "loop of 2 s": ("loop",), "fade": ("silence",), "silence": ("silence",), "room": ("silence",),
     "clipped": ("clipping", "loudness"), "a fifth lower": (), "shuffled half seconds": (), "another corpus": (),
+    "wavering noise": ("noise",),
 }  # fmt: skip
 
 
@@ -47,7 +50,21 @@ def counterfeits(real: FloatArray, other: FloatArray, rng: np.random.Generator) 
         "a fifth lower": np.resize(levelled(soxr.resample(music, 1.0, 2 ** (7 / 12)), real), n),
         "shuffled half seconds": np.resize(shuffled, n),
         "another corpus": levelled(np.resize(other, n), real),
+        "wavering noise": levelled(wavering_noise(n, rng), real),
     }
+
+
+def wavering_noise(n: int, rng: np.random.Generator) -> FloatArray:
+    """White noise, (n,), in eight bands whose levels waver by 1.5 dB (standard deviation), slower than 8 Hz."""
+    spectrum, edges = np.fft.rfft(rng.standard_normal(n)), np.linspace(0, n // 2 + 1, 9).astype(int)
+    slow = scipy.signal.butter(2, 8.0, fs=RATE_HZ, output="sos")
+    total = np.zeros(n)
+    for first, last in pairwise(edges):
+        band = np.zeros_like(spectrum)
+        band[first:last] = spectrum[first:last]
+        level = scipy.signal.sosfilt(slow, rng.standard_normal(n))
+        total += np.fft.irfft(band, n) * 10 ** (1.5 * level / np.std(level) / 20.0)
+    return total
 
 
 def levelled(sound: Audio | FloatArray, real: FloatArray) -> FloatArray:

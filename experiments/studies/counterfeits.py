@@ -1,4 +1,4 @@
-"""Can the measure of survival tell music from other sound? Real continuations against counterfeits, per corpus.
+"""The measure of survival, put to the test: real continuations of music against counterfeits, per corpus.
 
     rnnaudio experiment run counterfeits --recordings DIR [--strings FILE.h5]
 

@@ -36,7 +36,8 @@ COLUMNS = {
 
 def records() -> dict[str, Figures]:
     """The records of the experiment music, by name; RnnaudioError if there are none."""
-    paths = sorted(path for path in FOLDER.glob("music*.json") if path.stem not in OF_OTHERS)
+    found = (*FOLDER.glob("music.json"), *FOLDER.glob("music-*.json"))
+    paths = sorted(path for path in found if path.stem not in OF_OTHERS)
     if not paths:
         raise RnnaudioError(f"no record of music in {FOLDER}: `rnnaudio experiment run music` makes one")
     return {path.stem: json.loads(path.read_text()) for path in paths}

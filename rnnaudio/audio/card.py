@@ -1,4 +1,4 @@
-"""The sound card, by PortAudio (package sounddevice)."""
+"""Playback on the sound card, through PortAudio (package sounddevice)."""
 
 from typing import Any, Protocol
 
@@ -19,29 +19,29 @@ INSTEAD = "without a sound card: rnnaudio generate RUN_DIR out.wav, or ... - | a
 
 
 class Card(Protocol):
-    """Player of sound as it comes; a context manager, within which the card is open."""
+    """Interface of a player of audio that is written part by part; the card is open within its ``with`` block."""
 
     def __enter__(self) -> "Card": ...
     def __exit__(self, *exception: object) -> None: ...
 
     def write(self, audio: Audio) -> bool:
-        """Play (n,) samples within -1 to 1 after those before them; returns once there is room for them.
+        """Queue (n,) samples, full scale -1 to 1, after those written before; waits until there is room for them.
 
-        True if there was a gap, because these samples came too late.
+        Returns True if there was a gap in the sound because these samples came too late.
         """
         ...
 
     def pause(self) -> None:
-        """Play what was written, then be silent until the next :meth:`write`."""
+        """Wait until all samples written have been played; silence follows until the next :meth:`write`."""
         ...
 
 
 class SoundCard:
     """A mono output of the sound card; see :class:`Card`.
 
-    device: number of the device, or a part of its name; None: the default. RnnaudioError, when it is made or opened,
-    if the package sounddevice, the library PortAudio or such a device is missing, or does not take the sample rate;
-    when it is written to, if the card fails.
+    device: number of the device, or a part of its name; None: the default device. The constructor raises RnnaudioError
+    if the package sounddevice or the library PortAudio is missing; entering the ``with`` block, if there is no such
+    device or it does not support the sample rate; :meth:`write`, if the card fails.
     """
 
     def __init__(self, sample_rate_hz: int, device: int | str | None = None):
@@ -68,7 +68,7 @@ class SoundCard:
         self._stream.close()
 
     def write(self, audio: Audio) -> bool:
-        """Play samples; see :class:`Card`. At a start the card is empty, which is no gap."""
+        """Queue samples as :meth:`Card.write` does; the first samples after a start or a pause are never late."""
         try:
             if self._starts:
                 self._stream.start()

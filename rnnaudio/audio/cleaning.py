@@ -17,7 +17,7 @@ SILENT = f"silent (peak below {SILENCE_DBFS:g} dBFS); --keep-silence keeps it"  
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How recordings are cleaned before they are stored in a corpus.
+    """Settings of the cleaning of recordings, before they are stored in a corpus.
 
     trim_silence_db
         threshold in dB relative to the peak of the piece. Leading and trailing silence below it is cut, and pieces

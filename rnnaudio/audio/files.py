@@ -128,9 +128,9 @@ class Decoder:
         return Decoded(audio, header["sample_rate_hz"], notes, header["truncated"], header["is_part"])
 
     def stated_seconds(self, path: Path) -> float | None:
-        """Length in seconds that a file states, or that FFmpeg estimates from its bit rate.
+        """Return the length of a file in seconds, as the file states it or as FFmpeg estimates it from the bit rate.
 
-        None if there is neither, or if the file cannot be read.
+        None if the length is neither stated nor estimated, or if the file cannot be read.
         """
         path = Path(path).absolute()
         try:
@@ -266,9 +266,9 @@ def on_scale(audio: Audio) -> tuple[Audio, str]:
 
 
 def without_offset(audio: Audio) -> tuple[Audio, str]:
-    """Subtract the mean of the audio if the magnitude of this mean exceeds -50 dBFS; returns (audio, note).
+    """Subtract the mean of (n_samples,) audio if its magnitude exceeds -50 dBFS (.0032); returns (audio, note).
 
-    The note is "" if nothing was subtracted.
+    The note is a sentence with the mean that was subtracted, or "" if the audio is unchanged.
     """
     offset = float(audio.mean(dtype=np.float64)) if audio.size else 0.0
     if abs(offset) <= LEAST_OFFSET:

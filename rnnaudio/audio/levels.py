@@ -1,12 +1,9 @@
-"""Level measurement, as root mean square in decibels and as loudness, and a limiter of peaks.
+"""Level measurement, as root mean square in decibels, and a limiter of peaks.
 
 Audio is float32, mono, (n_samples,); full scale is -1 to 1.
 """
 
-import warnings
-
 import numpy as np
-import pyloudnorm
 from scipy.ndimage import minimum_filter1d
 
 from rnnaudio.audio.arrays import Audio
@@ -16,7 +13,10 @@ UNITY = 1e-9  # a gain this close to 1 is 1, so that sound far from any peak kee
 
 
 class Level:
-    """Accumulator of the root mean square of audio that arrives in parts; ``n_samples`` counts the samples added."""
+    """Accumulator of the root mean square of audio that arrives in parts.
+
+    The attribute ``n_samples`` counts the samples added.
+    """
 
     def __init__(self) -> None:
         self.n_samples, self._sum_of_squares = 0, 0.0
@@ -28,7 +28,7 @@ class Level:
 
     @property
     def dbfs(self) -> float:
-        """Level of all parts in dB of full scale: -3.01 for a full-scale sine, -infinity for silence or no samples."""
+        """Level of all parts together in dBFS: -3.01 for a full-scale sine, -infinity for silence or no samples."""
         power = self._sum_of_squares / max(1, self.n_samples)
         return 10.0 * float(np.log10(power)) if power else -np.inf
 
@@ -49,7 +49,7 @@ class Limiter:
 
     Every m in the mean is at most n_t, so that g_t <= n_t. The gain thus changes over 100 ms before and after a peak;
     further away from peaks over full scale the output equals the input, bit for bit. The output lags behind the input
-    by 2 w. It depends on the division of the audio into parts only by rounding.
+    by 2 w. How the audio is divided into parts affects the output by rounding errors only.
 
     The attribute ``lowest`` is the lowest gain so far, 1 at first.
     """
@@ -60,10 +60,10 @@ class Limiter:
         self.lowest = 1.0
 
     def push(self, audio: Audio) -> Audio:
-        """Add a part, (n,) finite samples; returns the output that became final, (m,) float32.
+        """Add the next part, (n,) finite samples; returns the output that has become final, (m,) float32.
 
-        Until :meth:`flush`, the output in total is 100 ms shorter than the input: nothing comes out for the first 100
-        ms.
+        Until :meth:`flush`, the output is 100 ms shorter than the input in total: for the first 100 ms of input the
+        array returned is empty.
         """
         w = self._width
         x = np.concatenate([self._kept, np.asarray(audio, np.float32)])
@@ -77,12 +77,16 @@ class Limiter:
         needed = 1.0 / np.maximum(1.0, np.abs(x).astype(np.float64))
         total = np.cumsum(np.append(0.0, minimum_filter1d(needed, 2 * w + 1)[w:-w]))
         gain = (total[2 * w + 1 :] - total[: -2 * w - 1]) / (2 * w + 1)
+        gain = np.maximum(gain, needed.min())  # beside 1 in a sum, a gain below 1e-13 is lost by rounding
         gain = np.minimum(np.where(gain > 1.0 - UNITY, 1.0, gain), needed[2 * w : -2 * w])
         self.lowest = min(self.lowest, float(gain.min()))
         return (gain * middle).astype(np.float32)
 
     def flush(self) -> Audio:
-        """Return the remaining output, (n,) float32; the next part pushed begins a new sound. Keeps ``lowest``."""
+        """Return the remaining output, (n,) float32; the next part pushed begins a new sound.
+
+        The attribute ``lowest`` keeps its value.
+        """
         left = self.push(np.zeros(2 * self._width, np.float32))
         self._kept = np.zeros(2 * self._width, np.float32)
         return left
@@ -98,16 +102,3 @@ def limited(audio: Audio, sample_rate_hz: int) -> tuple[Audio, float]:
     limiter = Limiter(sample_rate_hz)
     parts = [limiter.push(audio), limiter.flush()]
     return np.concatenate(parts), limiter.lowest_db
-
-
-def loudness_lufs(audio: Audio, sample_rate_hz: int) -> float:
-    """Integrated loudness of (n,) samples in LUFS, after ITU-R BS.1770-4: weighted by frequency, silence left out.
-
-    Minus infinity for silence, and for sound shorter than the .4 s of a measurement.
-    """
-    meter = pyloudnorm.Meter(sample_rate_hz)
-    if len(audio) < meter.block_size * sample_rate_hz:
-        return -np.inf
-    with warnings.catch_warnings():  # of no block above the threshold, which is what -infinity says
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return float(meter.integrated_loudness(np.asarray(audio, np.float64)))

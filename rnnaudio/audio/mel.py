@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 
 def mel_weights(n_samples: int, sample_rate_hz: int, n_bands: int) -> NDArray[np.float64]:
-    """Triangular filters (n_samples // 2 + 1, n_bands) of height 1; each falls to 0 at the centres of its neighbours.
+    """Weights of ``n_bands`` triangular mel filters of height 1: (n_samples // 2 + 1, n_bands) float64.
 
-    Rows are the bins of a real Fourier transform of ``n_samples`` samples. The centres are evenly spaced between 0 and
-    half the sample rate on the scale mel = 2595 log10(1 + f / 700). A band narrower than a bin may be all zeros.
+    Rows are the bins of a real Fourier transform of ``n_samples`` samples. The filters' centres are evenly spaced
+    between 0 and half the sample rate on the scale mel = 2595 log10(1 + f / 700), f in Hz; each filter falls to 0 at
+    the centres of its neighbours. All weights of a filter narrower than a bin may be 0.
     """
     frequency_hz = np.fft.rfftfreq(n_samples, 1.0 / sample_rate_hz)[:, None]
     highest_mel = 2595.0 * math.log10(1.0 + 0.5 * sample_rate_hz / 700.0)

@@ -9,9 +9,10 @@ from rnnaudio.audio.arrays import Audio
 
 
 def as_ogg(audio: Audio, sample_rate_hz: int) -> bytes:
-    """Compress (n,) samples, full scale -1 to 1, to the contents of an Ogg Vorbis file; samples beyond are clipped.
+    """Compress (n,) samples, full scale -1 to 1, to Ogg Vorbis; returns the contents of the file.
 
-    A sample that is not finite becomes 0. Ogg Vorbis takes about 5 kB per second of piano at 16 kHz, a WAV file 32.
+    Samples beyond full scale are clipped, infinite ones included; NaN becomes 0. A second of piano at 16 kHz takes
+    about 5 kB, in a WAV file 32 kB.
     """
     within = np.clip(np.nan_to_num(np.asarray(audio, np.float32), posinf=1.0, neginf=-1.0), -1.0, 1.0)
     buffer = io.BytesIO()

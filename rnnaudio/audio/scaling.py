@@ -126,7 +126,9 @@ class MelScale:
         return real_magnitudes(magnitudes, self.stft) @ self.weights
 
     def magnitudes(self, bands: Features, method: Literal["pinv", "nnls"] = "pinv") -> Magnitudes:
-        """Invert approximately, to non-negative magnitudes: (..., n_bands) -> (..., n_bins) float64.
+        """Invert mel bands approximately to non-negative magnitudes: (..., n_bands) -> (..., n_bins) float64.
+
+        For the two methods see the class.
 
         RnnaudioError for a wrong number of bands, values that are not finite, or an unknown method.
         """
@@ -142,9 +144,10 @@ class MelScale:
 
 
 def spread_magnitudes(split: HasPieces, stft: STFT, most: int = MOST_FRAMES) -> Iterator[Magnitudes]:
-    """Iterate over magnitudes of blocks of up to 64 adjoining frames, (n_frames, n_bins) each, spread over all pieces.
+    """Iterate over the magnitudes of blocks of adjoining frames, (n_frames, n_bins) each, spread over all pieces.
 
-    Together the blocks hold at most ``most`` + 64 frames. RnnaudioError if every piece is shorter than a frame.
+    A block holds up to 64 frames, and all blocks together at most ``most`` + 64 frames. RnnaudioError if every piece
+    is shorter than a frame.
     """
     hop = stft.hop_samples
     counts = [max(0, (piece.n_samples - stft.window_samples) // hop + 1) for piece in split.pieces]
@@ -175,7 +178,10 @@ def _log(magnitudes: Magnitudes, stft: STFT, compression: float) -> Features:
 
 
 def real_magnitudes(magnitudes: Array, stft: STFT) -> Magnitudes:
-    """Magnitudes (..., n_bins) as float64; RnnaudioError if complex, negative, not finite or of a wrong shape."""
+    """Return magnitudes (..., n_bins) as float64.
+
+    RnnaudioError for another number of bins, and for values that are complex, negative or not finite.
+    """
     magnitudes = np.asarray(magnitudes)
     stft.check_bins(magnitudes[None])
     if np.iscomplexobj(magnitudes):

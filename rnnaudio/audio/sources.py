@@ -13,7 +13,10 @@ class Samples(Protocol):
     def n_samples(self) -> int: ...
 
     def read(self, start: int, stop: int) -> Audio:
-        """Read samples start to stop - 1: (stop - start,) float32, standardised ((audio - mean) / std of a corpus)."""
+        """Read samples start to stop - 1: (stop - start,) float32, standardised.
+
+        Standardised audio is (audio - mean) / std, with mean and standard deviation of the corpus's training split.
+        """
 
 
 class HasPieces(Protocol):

@@ -12,7 +12,7 @@ MOST_WAV_SAMPLES = (2**32 - 1 - HEADER_BYTES) // 2  # a WAV states its size in 3
 
 
 def wav_header(n_samples: int, sample_rate_hz: int) -> bytes:
-    """Header, 44 bytes, of a WAV file with ``n_samples`` samples of 16-bit mono PCM."""
+    """Return the header, 44 bytes, of a WAV file with ``n_samples`` samples of 16-bit mono PCM."""
     header = io.BytesIO()
     with wave.open(header, "wb") as file:
         file.setnchannels(1)
@@ -24,7 +24,7 @@ def wav_header(n_samples: int, sample_rate_hz: int) -> bytes:
 
 
 def as_pcm(audio: Audio) -> bytes:
-    """Convert (n,) samples, full scale -1 to 1, to 16-bit little-endian PCM; samples beyond are clipped."""
+    """Convert (n,) samples, full scale -1 to 1, to 16-bit little-endian PCM; larger samples are clipped."""
     return to_int16(audio).astype("<i2").tobytes()
 
 
@@ -39,7 +39,7 @@ class WavWriter:
         file.write(wav_header(0, sample_rate_hz))
 
     def write(self, audio: Audio) -> None:
-        """Append (n,) samples, full scale -1 to 1; samples beyond are clipped."""
+        """Append (n,) samples, full scale -1 to 1; larger samples are clipped."""
         self._file.write(as_pcm(audio))
         self.n_samples += len(audio)
 

@@ -8,9 +8,9 @@ PROGRAM = "rnnaudio"
 
 
 def main() -> None:
-    """Run the command line of this process.
+    """Run the command line in ``sys.argv``; an error exits with its status, see :func:`rnnaudio.errors.run_command`.
 
-    Modules are imported once signals are taken care of, as importing them takes a second.
+    Signal handlers are installed before most modules are imported, because the import takes a second.
     """
     with interrupt.at_once(PROGRAM):
         from rnnaudio.cli.entry import run

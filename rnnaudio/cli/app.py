@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """The first line of the function's docstring."""
+        """First line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
 
@@ -70,7 +70,7 @@ def read(arguments: list[str]) -> Callable[[], None]:
 
 
 def _deferred(function: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """Wrap a function so that calling it only binds its arguments: the result, called without any, runs it."""
+    """Make a function that binds arguments to ``function``, and returns the bound call as a function to run later."""
 
     @functools.wraps(function)
     def with_arguments(*args: object, **kwargs: object) -> Callable[[], None]:
@@ -80,7 +80,7 @@ def _deferred(function: Callable[..., None]) -> Callable[..., Callable[[], None]
 
 
 def overview() -> str:
-    """Help text that lists all commands by group, one line each."""
+    """Return the help text that lists all commands by group, one line each."""
     lines = [f"usage: {PROGRAM} COMMAND ...", "", DESCRIPTION]
     for group in GROUPS:
         lines += ["", f"{group}:"]

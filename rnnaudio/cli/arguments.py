@@ -14,14 +14,15 @@ from rnnaudio.errors import RnnaudioError
 
 NUMBERS = {int: "a whole number", float: "a number"}
 UNKNOWN = re.compile(r"(Unrecognized options: )(.*)")
+SUGGESTED = re.compile(r"(?:you meant:|--help) (--[\w-]+)")  # a suggestion has its help, and where it is an option
 REGISTRY = ConstructorRegistry()
 
 
 def parsed(read: Callable[[], Any]) -> Any:
-    """Return the result of ``read``, which parses arguments with tyro with ``REGISTRY`` and runs no command.
+    """Call ``read``, which parses arguments with tyro and ``REGISTRY``, and return its result; no command is run.
 
-    RnnaudioError for mistakes in the arguments, with the text of the box that tyro prints, as tyro has no setting for
-    plain messages. After --help, tyro's SystemExit passes through.
+    RnnaudioError for mistakes in the arguments; its message is the text of the box that tyro prints, as tyro has no
+    option for plain messages. After --help, tyro's SystemExit passes through.
     """
     printed = io.StringIO()
     try:
@@ -36,18 +37,20 @@ def parsed(read: Callable[[], Any]) -> Any:
 def _in_one_line(box: str) -> str:
     """Extract the message from a box printed by tyro, without title and help text, but with any suggestion in it.
 
-    Of unknown options tyro lists the values, too, as if they were options; these are left out.
+    For unknown options, tyro also lists their values as if they were options; these are left out.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # strip colours and edges
     sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # tyro prints - without UTF-8
     message, *others = sections[1:] or sections
     message = UNKNOWN.sub(lambda unknown: unknown[1] + ", ".join(_without_values(unknown[2].split(", "))), message)
-    hints = [other for other in others if other.startswith(("Perhaps you meant", "Available subcommands"))]
+    hints = [other for other in others if other.startswith("Available subcommands")]
+    near = [name for other in others if other.startswith("Perhaps you meant") for name in SUGGESTED.findall(other)]
+    hints += [f"did you mean {' or '.join(near)}?"] if near else []
     return "; ".join([message.rstrip("."), *(hints or ["--help lists what there is"])])
 
 
 def _without_values(words: list[str]) -> list[str]:
-    """Drop the values of options from words that tyro does not know; words before the first option are not values."""
+    """Drop the values of options from the words that tyro does not know; words before the first option are kept."""
     n_before = next((k for k, word in enumerate(words) if _is_option(word)), len(words))
     return words[:n_before] + [word.partition("=")[0] for word in words[n_before:] if _is_option(word)]
 
@@ -72,7 +75,7 @@ def _path_or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | No
 
 @REGISTRY.primitive_rule
 def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """Parse numbers, optionally None, as tyro does, but with a plainer message for anything else."""
+    """Parse numbers, or None where it is allowed, as tyro does, but with a plainer message for anything else."""
     options = get_args(info.type) or (info.type,)
     kinds = [option for option in options if option in NUMBERS]
     if len(kinds) != 1 or not set(options) <= {*kinds, type(None)}:

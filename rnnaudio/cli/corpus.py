@@ -1,12 +1,13 @@
 """Commands that build and inspect corpora."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from tyro.conf import Positional, arg
 
 from rnnaudio.cli.app import command
 from rnnaudio.errors import RnnaudioError
+from rnnaudio.text import visible
 
 GROUP = "Corpora"
 Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
@@ -80,14 +81,17 @@ def corpus_add(
     test: tuple[Path, ...] = (),
     seed: int = 0,
     strict: bool = False,
+    out: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Add recordings to a corpus.
 
     Pieces in the corpus keep their splits; new pieces are assigned so that durations come near 80, 10 and 10 %. If a
     new file holds the same sound as an old piece, both are in one split. Files that are in the corpus already are
-    skipped. Runs trained on the corpus as it was can be resumed only with a copy of it from before the change.
+    skipped. Runs trained on the old corpus need it to be resumed or reported; --out keeps it, and
+    `rnnaudio train LARGER.h5 NEW --from RUN` trains such a run on the larger one.
 
-    Example: rnnaudio corpus add my.h5 ~/Music/more
+    Example: rnnaudio corpus add my.h5 ~/Music/more --out larger.h5
 
     Args:
         paths: the corpus, followed by audio files, or folders to search for them.
@@ -101,6 +105,8 @@ def corpus_add(
         test: new files and folders for the test split.
         seed: random seed of the split of the new pieces.
         strict: add no file if any cannot be used; the error message names all files that cannot be used.
+        out: write the larger corpus to this HDF5 file. Default: it replaces the old one.
+        overwrite: replace an existing file at --out.
     """
     from rnnaudio.audio.cleaning import Cleaning
     from rnnaudio.data import Splitting, add_to_corpus
@@ -110,24 +116,59 @@ def corpus_add(
         raise RnnaudioError("corpus add got fewer than two paths; expected the .h5 file, then what to add to it")
     cleaning = Cleaning(None if keep_silence else -60.0, keep_truncated, drop_silence, normalise)
     splitting = Splitting(seed=seed, group=group, valid=valid, test=test)
-    print(add_to_corpus(path, sources, cleaning=cleaning, splitting=splitting, strict=strict))
+    changed = _changed(path, out, overwrite)
+    print(add_to_corpus(path, sources, cleaning=cleaning, splitting=splitting, strict=strict, **changed))
+    _note_on_runs(path, out)
 
 
 @command("corpus remove", GROUP)
-def corpus_remove(path: Corpus, titles: Annotated[Positional[tuple[str, ...]], arg(metavar="TITLES")]) -> None:
+def corpus_remove(
+    path: Corpus,
+    titles: Annotated[Positional[tuple[str, ...]], arg(metavar="TITLES")],
+    out: Path | None = None,
+    overwrite: bool = False,
+) -> None:
     """Remove pieces from a corpus.
 
-    The other pieces keep their splits. Refuses if a split would be empty.
+    The other pieces keep their splits. It is an error if a split would be empty. Runs trained on the old corpus need
+    it to be resumed or reported; --out keeps it.
 
     Example: rnnaudio corpus remove my.h5 "live*" interview
 
     Args:
         path: the HDF5 file.
         titles: titles of pieces, as `corpus list` prints them, or patterns: * stands for any text.
+        out: write the smaller corpus to this HDF5 file. Default: it replaces the old one.
+        overwrite: replace an existing file at --out.
     """
     from rnnaudio.data import remove_from_corpus
 
-    print(remove_from_corpus(path, titles))
+    print(remove_from_corpus(path, titles, **_changed(path, out, overwrite)))
+    _note_on_runs(path, out)
+
+
+class _Changed(TypedDict):
+    out: Path | None
+    overwrite: bool
+
+
+def _changed(path: Path, out: Path | None, overwrite: bool) -> _Changed:
+    """Check the path to which a changed corpus is written; return the options ``out`` and ``overwrite`` for it.
+
+    If ``out`` is None or ``path`` itself, the corpus is replaced. RnnaudioError as of :func:`_check_corpus_name`.
+    """
+    if out is not None and out.resolve() != path.resolve():
+        _check_corpus_name(out, overwrite)
+        return {"out": out, "overwrite": overwrite}
+    return {"out": None, "overwrite": True}
+
+
+def _note_on_runs(path: Path, out: Path | None) -> None:
+    if out is None or out.resolve() == path.resolve():
+        print(
+            f"note: runs trained on {visible(path)} as it was cannot be resumed or reported with it; train new ones "
+            "with --from RUN, and next time name another file with --out"
+        )
 
 
 @command("corpus merge", GROUP)
@@ -221,8 +262,7 @@ def corpus_info(path: Positional[Path], verify: bool = False) -> None:
             opened.verify()
         print(f"{opened.sample_rate_hz} Hz, mean {opened.mean:.5f}, standard deviation {opened.std:.5f}")
         for piece in opened.pieces:
-            seconds = piece.n_samples / opened.sample_rate_hz
-            print(f"{piece.split:6s} {seconds:8.1f} s  {piece.title}  ({piece.source}; {piece.licence})")
+            print(piece.about(opened.sample_rate_hz))
 
 
 def _check_corpus_name(out: Path, overwrite: bool, place: str = "last") -> None:

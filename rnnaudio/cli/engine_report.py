@@ -14,9 +14,11 @@ from rnnaudio.blas import IS_CHOSEN_HERE, NEEDED, VARIABLE, processor_flags
 from rnnaudio.engine import Symbolic
 from rnnaudio.kernels import micro, threads
 
+SHORT = 4  # repeats of a product that are enough for a report
+
 
 class Blas(NamedTuple):
-    """A loaded BLAS library; ``architecture``: the kind of processor for which its kernels are made."""
+    """A loaded BLAS library; ``architecture``: the kind of processor that its kernels are made for."""
 
     library: str
     version: str
@@ -72,20 +74,20 @@ class EngineReport(NamedTuple):
 
 
 def _why() -> str:
-    """Return a remark that the user or rnnaudio chose OpenBLAS's kernels; empty if OpenBLAS chose them itself."""
+    """Return a remark if the user or rnnaudio chose OpenBLAS's kernels; empty if OpenBLAS chose them itself."""
     if VARIABLE not in os.environ:
         return ""
     return f" ({VARIABLE}: set by {'rnnaudio, for this processor has AVX-512' if IS_CHOSEN_HERE else 'you'})"
 
 
 def report() -> EngineReport:
-    """Report the engine's configuration, and its speed, which is measured in a few seconds."""
+    """Return a report on the engine's configuration, and on its speed, which is measured in a few seconds."""
     blas = [
         Blas(p["internal_api"], p.get("version") or "?", p["num_threads"], p.get("architecture") or "?")
         for p in threadpoolctl.threadpool_info()
         if p["user_api"] == "blas"
     ]
-    gflops, blas_gflops = measure_gflops(ops.dot), measure_gflops(engine.tt.dot)
+    gflops, blas_gflops = (measure_gflops(dot, repeats=SHORT) for dot in (ops.dot, engine.tt.dot))
     advice = _advice(blas)
     return EngineReport(
         engine.NAME,
@@ -102,9 +104,9 @@ def report() -> EngineReport:
 
 
 def measure_gflops(dot: Callable[[Symbolic, Symbolic], Symbolic], n: int = 2048, repeats: int = 7) -> float:
-    """Measure the GFLOP/s of ``dot``, a product of symbolic matrices, for n x n float32: 2 n^3 / median time / 1e9.
+    """Measure the speed of ``dot``, a product of symbolic matrices, in GFLOP/s for n x n float32.
 
-    The product is timed ``repeats`` times, and the first time is left out.
+    The speed is 2 n^3 / median time / 1e9. The product is timed ``repeats`` times, and the first time is left out.
     """
     a, b = engine.tensor("a", 2, "float32"), engine.tensor("b", 2, "float32")
     multiply = engine.function([a, b], dot(a, b))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 # Each registers its commands.
-from rnnaudio.cli import corpus, experiments, machine, outside, playing, runs, sweep  # noqa: F401
+from rnnaudio.cli import comparing, corpus, experiments, machine, outside, playing, runs, sweep  # noqa: F401
 from rnnaudio.cli.app import COMMANDS, Command, overview, read
 from rnnaudio.cli.arguments import parsed
 from rnnaudio.cli.options import with_owners
@@ -22,7 +22,7 @@ WITH_SETTINGS = ("train", "preflight", "music")
 def commands() -> dict[tuple[str, ...], Command]:
     """Return all commands by their words, such as ("corpus", "build").
 
-    Options that depend on the recipe are those of the default recipe.
+    Where options depend on the recipe, the commands have those of the default recipe.
     """
     runs.register(settings_in([]))
     return COMMANDS
@@ -57,9 +57,9 @@ def settings_in(arguments: list[str]) -> Chosen:
     """Return the recipe and config that give a command line's options their default values.
 
     They follow from the recipe, preset, settings file and cell that the command line names, and from the run that
-    training starts from. Files named by --import
-    are run first, as they may register that recipe or cell. For commands whose options do not depend on a recipe, the
-    result is the default config of the default recipe. Errors are those of :func:`rnnaudio.runs.settings.chosen`.
+    training starts from. Files named by --import are run first, as they may register that recipe or cell. For commands
+    whose options do not depend on a recipe, the result is the default config of the default recipe. Errors are those
+    of :func:`rnnaudio.runs.settings.chosen`.
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for option in ("--recipe", "--preset", "--config", "--cell", "--from"):
@@ -80,9 +80,10 @@ def settings_in(arguments: list[str]) -> Chosen:
 
 
 def _settings_before(start: Path, others: list[str]) -> dict[str, Any]:
-    """Return the settings of the run that training starts from, or of the run that is resumed if it has begun already.
+    """Return the settings of the run ``start`` or, with --resume, those of the new run if it has a checkpoint already.
 
-    others: the words of the command line but known options and their values, with the folder of the new run.
+    others: the words of the command line that are not options and values known to the caller; the folder of the new
+    run is among them.
     """
     from rnnaudio.runs.start import settings_of
     from rnnaudio.training import checkpoint

@@ -1,4 +1,4 @@
-"""Several processes of one command on this machine, which share its threads, and whose output is told apart."""
+"""Several processes of one command on this machine, which share its threads; each output line has a prefix."""
 
 import os
 import re
@@ -23,10 +23,11 @@ LOOK_SECONDS = 0.2
 
 
 def run_jobs(arguments: Sequence[str], n_jobs: int) -> None:
-    """Run ``rnnaudio ARGUMENTS`` in several processes at once, each with its share of the threads, to their ends.
+    """Run ``rnnaudio ARGUMENTS`` in ``n_jobs`` processes at once, and wait until all have ended.
 
-    Lines of output begin with the trial that they are about, or the number of the job. A signal is passed on to all
-    processes, once: KeyboardInterrupt when they have ended. RnnaudioError if one of them fails; the others go on.
+    Each process gets an equal share of the threads. Lines of output begin with the name of their trial, or else with
+    the number of the job. The first signal is passed on to all processes; when they have ended, KeyboardInterrupt is
+    raised. RnnaudioError if a process fails; the others go on.
     """
     environment = shared(os.environ, n_jobs, n_threads())
     jobs = [Job(k + 1, arguments, environment) for k in range(n_jobs)]
@@ -47,13 +48,13 @@ def run_jobs(arguments: Sequence[str], n_jobs: int) -> None:
 
 
 def shared(environment: Mapping[str, str], n_jobs: int, threads: int) -> dict[str, str]:
-    """The environment of each job: the variables of an equal share of the threads, 1 at least."""
+    """Return the environment of each job: variables for an equal share of ``threads``, at least 1, and IN_A_JOB."""
     share = str(max(1, threads // n_jobs))
     return {**environment, **dict.fromkeys(OF_THREADS, share), IN_A_JOB: "1", "PYTHONUNBUFFERED": "1"}
 
 
 def _wait(jobs: Sequence["Job"], asked: Interrupt) -> None:
-    """Wait for all jobs; pass on the first signal."""
+    """Wait until all jobs have ended; pass the first signal on to them."""
     passed_on = False
     while any(job.is_running(LOOK_SECONDS) for job in jobs):
         if asked.reason and not passed_on:
@@ -63,9 +64,12 @@ def _wait(jobs: Sequence["Job"], asked: Interrupt) -> None:
 
 
 class Job:
-    """A process with two threads that copy its output, each line with its prefix.
+    """A process that runs ``rnnaudio ARGUMENTS``, with two threads that copy its output, each line with a prefix.
 
-    It is none of the terminal's processes, so that Ctrl-C there reaches it once, through this process.
+    The process has a session of its own, so that Ctrl-C on the terminal reaches it only once, through this process.
+
+    number: number of the job, from 1; the prefix is ``job NUMBER`` until a line names a trial. environment:
+    environment variables of the process.
     """
 
     def __init__(self, number: int, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -86,18 +90,18 @@ class Job:
             thread.start()
 
     def is_running(self, seconds: float) -> bool:
-        """Whether the process is still running after at most so many seconds."""
+        """Return whether the process is still running after a wait of ``seconds`` at most."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         return self._process.returncode is None
 
     def send(self, number: int) -> None:
-        """Send a signal, if the process is still running."""
+        """Send the signal ``number`` to the process if it is still running."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     def end(self) -> int:
-        """Wait for the process and the last of its output; returns its exit status."""
+        """Wait for the end of the process and of its output; return its exit status."""
         status = self._process.wait()
         for thread in self._copying:
             thread.join()

@@ -1,4 +1,4 @@
-"""Single keys from a terminal, without Enter."""
+"""Reading of single keys from a terminal, without Enter."""
 
 import os
 import select
@@ -12,10 +12,11 @@ NAMES = {"\x1b[A": "+", "\x1b[B": "-", "\x1bOA": "+", "\x1bOB": "-", "=": "+"}  
 
 
 class TerminalKeys:
-    """Keys typed on the terminal that is standard input; a context manager, within which no Enter is needed.
+    """Context manager that reads single keys from the terminal on standard input, without Enter.
 
-    Afterwards the terminal is as before. Ctrl-C and Ctrl-Z work as always. Arrows up and down count as + and -.
-    ``are_read``: False where standard input is no terminal, or another process has it: then no key ever comes.
+    Afterwards the terminal is as before. Ctrl-C and Ctrl-Z work as always. The arrows up and down count as + and -.
+    ``are_read`` is False, and no key is ever returned, if standard input is not a terminal, or if this process is in
+    the background.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class TerminalKeys:
             termios.tcsetattr(sys.stdin, termios.TCSANOW, self._before)
 
     def pressed(self, wait_seconds: float = 0.0) -> list[str]:
-        """Return the keys typed since the last call, in order; waits for one, ``wait_seconds`` at most."""
+        """Return the keys typed since the last call, in order; wait ``wait_seconds`` at most for the first one."""
         if not (self.are_read and self._has_terminal()):
             time.sleep(wait_seconds)
             return []
@@ -46,7 +47,10 @@ class TerminalKeys:
         return list(text)
 
     def _has_terminal(self) -> bool:
-        """Whether keys can be read now; a shell that was in between, after Ctrl-Z, may have set the terminal back."""
+        """Return whether keys can be read now, and turn off line input again if a shell has restored it.
+
+        A shell does so when Ctrl-Z has stopped this process.
+        """
         if not _is_in_front(sys.stdin.fileno()):
             return False
         if termios.tcgetattr(sys.stdin)[3] & termios.ICANON:
@@ -55,7 +59,7 @@ class TerminalKeys:
 
 
 def _is_in_front(descriptor: int) -> bool:
-    """Whether this process is in the foreground of its terminal; in the background reading it would stop it."""
+    """Return whether this process is in the foreground of its terminal; a read in the background would stop it."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:

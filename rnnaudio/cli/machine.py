@@ -11,15 +11,18 @@ GROUP = "This machine"
 
 @command("info", GROUP)
 def info() -> None:
-    """Show engine, mode, BLAS, threads and speed.
+    """Show engine, mode, BLAS, threads, speed and included models.
 
-    Also prints advice on making the engine faster.
+    Also prints advice on making the engine faster, and the names of the trained models that come with rnnaudio.
 
     Example: rnnaudio info
     """
     from rnnaudio.cli.engine_report import report
+    from rnnaudio.models import MODELS
 
     print(report())
+    for name, about in MODELS.items():
+        print(f"model      {name}: {about} (rnnaudio generate {name} out.wav)")
 
 
 @command("completion", GROUP)

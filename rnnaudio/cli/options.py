@@ -1,4 +1,4 @@
-"""Hints on options that a command does not know, because another recipe or cell has them."""
+"""Hints on options that a command lacks, because they belong to another recipe or cell."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ UNKNOWN = re.compile(r"Unrecognized options: ([^;]*)")
 
 
 def with_owners(message: str) -> str:
-    """Extend an error message on unknown options by the recipes and cells that have each option; returns the text."""
+    """Add to an error message, for each unknown option in it, the recipes and cells with this option; return it."""
 
     def added(unknown: re.Match[str]) -> str:
         owners = {option: " or ".join(owners_of(option)) for option in unknown[1].split(", ")}
@@ -23,7 +23,10 @@ def with_owners(message: str) -> str:
 
 
 def owners_of(option: str) -> Iterator[str]:
-    """Yield the choices with which an option exists, such as ``--recipe codes`` or ``--cell lstm``."""
+    """Yield the recipes and cells that have ``option``, in the form ``--recipe codes`` or ``--cell lstm``.
+
+    option: as it was typed, with its hyphens.
+    """
     name = option.removeprefix("--").removeprefix("no-").replace("-", "_")
     for recipe in RECIPES:
         if name in _settings(config_class(recipe)):
@@ -34,7 +37,7 @@ def owners_of(option: str) -> Iterator[str]:
 
 
 def _settings(kind: type[Any]) -> set[str]:
-    """Names of the fields of a dataclass, with those of a dataclass among them in its place."""
+    """Return the names of a dataclass's fields, with those of nested dataclasses in place of the nested field."""
     names = set()
     for field in fields(kind):
         inner = field.type

@@ -1,4 +1,4 @@
-"""Commands that take a run out of this package: its network to other programs, its sound to the sound card."""
+"""Commands for use outside this package: export of a run's network to ONNX, and playing on a sound card."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,9 +18,10 @@ def export(
 ) -> None:
     """Write a run's network as ONNX, for other programs.
 
-    One step, with the state as inputs and outputs: a frame, the codes of a frame, or a frame of samples. What else is
-    to be known, from the sample rate to the initial state, is in the file's metadata. For a run over codes the encoder
-    of the prime is written, too, to OUT-encoder.onnx. Needs the extra onnx (pip install 'rnnaudio[onnx]').
+    The network computes one step: a frame, the codes of a frame, or a frame of samples; the state is among its inputs
+    and outputs. The file's metadata has what other programs need to know, from the sample rate to the initial state.
+    For a run over codes, the encoder of primes is also written, to OUT-encoder.onnx. Needs the extra onnx
+    (pip install 'rnnaudio[onnx]').
 
     Example: rnnaudio export runs/mine mine.onnx
 
@@ -53,8 +54,8 @@ def play(
 ) -> None:
     """Play a run on the sound card, without end.
 
-    Plays a prime and goes on from it, as `generate` does. Keys: + and -, or the arrows up and down, turn the
-    temperature, space pauses and goes on, q ends. Needs the extra play (pip install 'rnnaudio[play]').
+    Plays a prime and continues it, as `generate` does. Keys: + and -, or the arrows up and down, change the
+    temperature; space pauses and resumes; q ends. Needs the extra play (pip install 'rnnaudio[play]').
 
     Example: rnnaudio play runs/mine
 

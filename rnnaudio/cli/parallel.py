@@ -1,4 +1,4 @@
-"""The option ``--data-parallel``: the processes that train a run together."""
+"""The option ``--data-parallel``, with which several processes train one run together."""
 
 import contextlib
 import os
@@ -15,9 +15,11 @@ RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID
 
 
 def silence_others(arguments: list[str], variables: Mapping[str, str]) -> None:
-    """Let this process print nothing from now on if a launcher has started it as another rank than the first.
+    """Discard all further output of this process if it is a data-parallel rank other than the first.
 
-    arguments: those of the command. variables: the environment. Tracebacks of faults of the program are not silenced.
+    arguments: the words of the command; nothing is done without the option ``--data-parallel``. variables: the
+    environment, in which a launcher such as mpiexec states the rank. Tracebacks of exceptions that end the program are
+    still printed.
     """
     rank = next((variables[name] for name in RANK_VARIABLES if name in variables), "0")
     if rank == "0" or not any(argument.partition("=")[0] == OPTION for argument in arguments):
@@ -28,9 +30,9 @@ def silence_others(arguments: list[str], variables: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def ranks_of(kind: DataParallel) -> "Iterator[Ranks]":
-    """Context with the ranks that the option names.
+    """Context manager that yields the ranks (processes that train together) for a value of ``--data-parallel``.
 
-    With ``mpi``, each rank takes its share of the cores of its machine, unless ``RNNAUDIO_THREADS`` is set. Errors are
+    With ``mpi``, each rank uses its share of the cores of its machine, unless ``RNNAUDIO_THREADS`` is set. Errors are
     those of :class:`rnnaudio.parallel.mpi.MpiRanks` and :class:`rnnaudio.engine.device_ranks.DeviceRanks`.
     """
     from rnnaudio.parallel import ALONE

@@ -1,4 +1,4 @@
-"""Commands that play trained runs, and pack them to be played elsewhere."""
+"""Commands that generate sound with trained runs, and that pack runs for use elsewhere."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ def generate(
     prime_seconds: Annotated[float, arg(aliases=["--seed-seconds"])] = 1.0,
     prime_index: Annotated[int, arg(aliases=["--seed-index"])] = 0,
     prime_start: Annotated[float | Literal["end"], arg(aliases=["--seed-start"])] = 0.0,
-    seconds: float = 10.0,
+    seconds: float | None = None,
     corpus: Path | None = None,
     streams: int = 1,
     overwrite: bool = False,
@@ -36,15 +36,18 @@ def generate(
     Example: rnnaudio generate runs/mine out.wav --seconds 300 --temperature 1.0 1.2
 
     Args:
-        run_dir: the folder of a run, or a pack of one, as `pack` writes it, which brings its prime.
+        run_dir: the folder of a run; a pack of one, as `pack` writes it, which brings its prime; or the name of a
+            model that comes with rnnaudio: piano. `rnnaudio info` lists them.
         out: the WAV file to write; - writes to standard output: rnnaudio generate RUN - --seconds 300 | aplay
         prime_file: an audio file, of which an excerpt is continued: its beginning, or see prime_start. Default: the
-            prime is an excerpt of the test split, though not the one in the report, which also needs what follows it.
+            prime is an excerpt of the test split. It may differ from that of the report, which is chosen such that
+            the recording continues after it.
         prime_seconds: length of the prime in seconds.
         prime_index: number of the excerpt of the test split, counted from 0.
         prime_start: where in prime_file the prime begins, in seconds; negative: counted from the end of the file. The
             word end: the prime is the last prime_seconds of the file, so that the sound continues the whole file.
-        seconds: length of the sound generated after the prime, in seconds.
+        seconds: length of the sound generated after the prime, in seconds. Default: 10, or 60 of a model that comes
+            with rnnaudio.
         corpus: where the run's corpus is now, if it was moved.
         streams: number of excerpts to continue at once, from number prime_index on; writes OUT-1.wav, OUT-2.wav, ...
         overwrite: replace existing files.
@@ -76,13 +79,16 @@ def pack(
     prime_index: int = 0,
     prime_start: float | Literal["end"] = 0.0,
     corpus: Path | None = None,
+    float16: bool = False,
+    licence: str = "",
     overwrite: bool = False,
     imports: Imports = (),
 ) -> None:
     """Pack a run into one zip file that plays without a corpus.
 
-    The file holds the parameters that play, what the recipe needs beside them, the settings, versions, the summary of
-    the report and a prime. `generate` plays it, and `train --from` starts from it.
+    The file holds the parameters with which the run plays, other files that its recipe needs, the settings, versions,
+    the summary of the report, a prime, and titles, sources and licences of the music. `generate` plays it, and
+    `train --from` starts from it.
 
     Example: rnnaudio pack runs/mine mine.zip
 
@@ -90,16 +96,19 @@ def pack(
         run_dir: the folder of the run.
         out: the zip file to write.
         prime_file: an audio file, of which an excerpt becomes the prime: its beginning, or see prime_start. Default:
-            the prime is an excerpt of the test split, with which `generate` begins, too.
+            the excerpt of the test split that `generate` continues by default.
         prime_seconds: length of the prime in seconds.
         prime_index: number of the excerpt of the test split, counted from 0.
         prime_start: where in prime_file the prime begins, in seconds; see `generate`.
         corpus: where the run's corpus is now, if it was moved.
+        float16: store matrices in half precision: half the size, and a sound that differs in its details.
+        licence: the licence under which you pass the pack on, as a text.
         overwrite: replace an existing file.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
+    from rnnaudio.runs.packs import Form
     from rnnaudio.runs.packs import pack as write_pack
     from rnnaudio.runs.primes import Primes
 
     primes = Primes(prime_file, prime_seconds, prime_index, start=prime_start)
-    print(write_pack(run_dir, out, corpus, primes=primes, overwrite=overwrite))
+    print(write_pack(run_dir, out, corpus, primes=primes, form=Form(float16, licence, overwrite)))

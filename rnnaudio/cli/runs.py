@@ -1,9 +1,8 @@
-"""Commands that train, resume and report on runs, generate sound with them, and diagnose why a run's sound is poor."""
+"""Commands that train and resume runs, report on a run, watch it, and diagnose why its sound is poor."""
 
-import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
@@ -12,6 +11,7 @@ from rnnaudio.cli.parallel import DataParallel
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs.settings import DEFAULT_RECIPE, Chosen
+from rnnaudio.text import in_shell, visible
 
 RUNS, HELP, OLDER = "Runs", "When it does not play", "Older names"
 Corpus = Annotated[Positional[Path], arg(metavar="CORPUS.h5")]
@@ -26,9 +26,12 @@ RecipeName = Annotated[
 
 
 def register(start: Chosen) -> None:
-    """Register the commands whose options are the settings of a recipe, with ``start`` as their defaults."""
-    kind: Any = type(start.config)
+    """Register the commands whose options are the settings of a recipe, with ``start`` as their default values."""
+    for one in (_register_train, _register_preflight, _register_music):
+        one(start, type(start.config))
 
+
+def _register_train(start: Chosen, kind: Any) -> None:
     @command("train", RUNS)
     def train(
         corpus: Corpus,
@@ -77,6 +80,8 @@ def register(start: Chosen) -> None:
             chosen, corpus, run_dir, resume=resume, watched=watched, start=start_from, data_parallel=data_parallel
         )
 
+
+def _register_preflight(start: Chosen, kind: Any) -> None:
     @command("preflight", HELP)
     def preflight(
         settings: OmitArgPrefixes[kind] = start.config,
@@ -104,6 +109,8 @@ def register(start: Chosen) -> None:
         if not try_toy_problems(recipe_named(recipe), settings):
             raise SystemExit(1)
 
+
+def _register_music(start: Chosen, kind: Any) -> None:
     @command("music", OLDER)
     def music(
         corpus: Corpus, run_dir: RunDir, settings: OmitArgPrefixes[kind] = start.config, resume: bool = False
@@ -138,7 +145,7 @@ def demo(run_dir: Path = Path("runs/demo"), minutes: float = 2.0) -> None:
     """
     from rnnaudio.runs.demo import run_demo
 
-    print(f"listen and look: {run_demo(run_dir, minutes)}")
+    print(f"listen and look: {visible(run_demo(run_dir, minutes))}")
 
 
 @command("resume", RUNS)
@@ -166,7 +173,7 @@ def resume(
         diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
         listen_every: minutes of training between two sounds, with spectrograms, in RUN_DIR/listening; 0: none.
         tensorboard: write event files of TensorBoard to RUN_DIR/tensorboard.
-        data_parallel: as of train; the number of processes may be another than before.
+        data_parallel: as for train; the number of processes may differ from before.
     """
     from rnnaudio.cli.training import Watched
     from rnnaudio.cli.training import resume as resume_and_report
@@ -193,7 +200,8 @@ def report(
         corpus: where the run's corpus is now, if it was moved.
         seconds: length of the generated sound in seconds. Default: the recipe's own.
         prime_index: number of the excerpt of the test split to continue, counted from 0. An excerpt is chosen so that
-            the recording continues for `seconds` after it, if any piece is long enough: `generate` has others.
+            the recording continues for `seconds` after it, if any piece is long enough. `generate` does not require
+            this, so the same number may select another excerpt there.
         imports: a Python file that registers the cell or recipe of the run, if it is your own.
     """
     from rnnaudio.cli.training import where
@@ -203,107 +211,13 @@ def report(
     print(where(run_dir))
 
 
-@command("runs", RUNS)
-def runs(
-    folder: Annotated[Positional[Path], arg(metavar="[DIR]")] = Path("runs"),
-    sort: Literal["name", "validation", "alive", "updates", "saved"] = "name",
-    as_json: Annotated[bool, arg(name="json")] = False,
-    imports: Imports = (),
-) -> None:
-    """List the runs in a folder: how far they came, how they differ.
-
-    A line for each run in DIR or below it, and below the line the settings in which it differs from the other runs of
-    its recipe. Seconds alive are those of the run's report, if that is no older than its last checkpoint.
-
-    Example: rnnaudio runs runs --sort alive
-
-    Args:
-        folder: a folder with runs.
-        sort: order of the list: by name; by validation loss, lowest first, by recipe; by seconds alive or updates,
-            most first; by time of the last checkpoint, latest first.
-        as_json: print a JSON array with all figures and all settings.
-        imports: a Python file that registers a cell or recipe of runs, if it is your own.
-    """
-    from rnnaudio.runs import listing
-
-    rows = listing.rows_in(folder, sort)
-    print(listing.as_json(rows) if as_json else listing.as_table(rows))
-
-
-@command("compare", RUNS)
-def compare(
-    places: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN", help_behavior_hint="")],
-    out: Annotated[Path, arg(aliases=["-o"], metavar="PAGE.html")],
-    prime_file: Path | None = None,
-    prime_seconds: float | None = None,
-    prime_index: int = 0,
-    prime_start: float | Literal["end"] = 0.0,
-    seconds: float = 20.0,
-    sampling_seed: int | None = None,
-    blind: bool = False,
-    overwrite: bool = False,
-    imports: Imports = (),
-) -> None:
-    """Put several runs on one page, to listen, look and compare.
-
-    Each run continues the same prime, and all are equally loud. The page has players with keys to switch between them,
-    spectrograms on one axis of time, learning curves, settings that differ, and diagnoses.
-
-    Example: rnnaudio compare runs/a runs/b -o ab.html
-
-    Args:
-        places: folders of runs, or folders with runs.
-        out: the page to write.
-        prime_file: an audio file, of which an excerpt is the prime. Default: an excerpt of the test split of the first
-            run.
-        prime_seconds: length of the prime in seconds. Default: as long as the recipes of the runs ask for.
-        prime_index: number of the excerpt of the test split, counted from 0.
-        prime_start: where in prime_file the prime begins, in seconds, or end, as in `generate`.
-        seconds: length of each continuation in seconds.
-        sampling_seed: random seed of the sampling. Default: each run's own.
-        blind: hide the names, and let listeners vote; PAGE.key.json says which is which. See `votes`.
-        overwrite: replace an existing page.
-        imports: a Python file that registers a cell or recipe of runs, if it is your own.
-    """
-    from rnnaudio.runs.comparing.compare import compare as write_page
-    from rnnaudio.runs.comparing.sounds import Asked
-    from rnnaudio.runs.primes import Primes
-
-    prime = Primes(prime_file, place=prime_index, start=prime_start)
-    asked = Asked(prime, prime_seconds, seconds, sampling_seed, blind)
-    print(write_page(places, out, asked, overwrite=overwrite))
-
-
-@command("votes", RUNS)
-def votes(
-    key: Annotated[Positional[Path], arg(metavar="PAGE.key.json")],
-    files: Annotated[Positional[tuple[Path, ...]], arg(metavar="VOTES.json", help_behavior_hint="")],
-    as_json: Annotated[bool, arg(name="json")] = False,
-) -> None:
-    """Count the votes on a blind comparison.
-
-    Example: rnnaudio votes ab.key.json votes-*.json
-
-    Args:
-        key: the key that `compare --blind` wrote with the page.
-        files: votes that the page saved, one file for each listener.
-        as_json: print a JSON array.
-    """
-    from rnnaudio.runs import voting
-
-    tallies, left_out = voting.count(key, files)
-    for reason in left_out:
-        print(f"left out: {reason}", file=sys.stderr)
-    print(voting.as_json(tallies) if as_json else voting.as_table(tallies))
-
-
 @command("watch", RUNS)
 def watch(run_dir: RunDir, every: Annotated[float, arg(metavar="SECONDS")] = 5.0, imports: Imports = ()) -> None:
     """Watch a run that another process trains.
 
-    Shows, on a terminal, the curve of its losses and its last validations, and elsewhere a line for each validation,
-    until no process writes to the run any more. Works across machines that share a disk, too. Ctrl-C ends the watching
-    alone.
+    On a terminal it shows the curve of the losses and the last validations, elsewhere it prints a line for each
+    validation, until no process writes to the run any more. Works across machines that share a disk, too. Ctrl-C ends
+    the watching, not the training.
 
     Example: rnnaudio watch runs/mine
 
@@ -352,9 +266,9 @@ def _diagnose(run_dir: Path, corpus: Path | None, preflight: bool) -> None:
     text, picture = write_diagnosis(run_dir, found)
     options = [line for line in advice.splitlines() if "train with:" in line and "--recipe" not in line]
     if options and (run_dir / "config.toml").exists():
-        settings = shlex.quote(str(run_dir / "config.toml"))
+        settings = in_shell(run_dir / "config.toml")
         print(f"keep the other settings: rnnaudio train CORPUS.h5 NEW_RUN --config {settings} ...")
-    print(f"look: {picture}   figures: {text}")
+    print(f"look: {visible(picture)}   figures: {visible(text)}")
     if preflight:
         try_toy_problems(recipe, config)
 

@@ -1,4 +1,4 @@
-"""Jobs of Slurm that each run one command, and are queued again when their time is up, until it is done."""
+"""Slurm jobs that each run one command, and that are queued again when their time is up, until the command is done."""
 
 import contextlib
 import importlib.util
@@ -21,23 +21,24 @@ PROGRAM = ["-m", "rnnaudio"]
 
 
 class Request(NamedTuple):
-    """Resources of each job: a time limit in minutes, processor cores, and a partition, or the default one."""
+    """Resources of each job: time limit in minutes, number of processor cores, and partition ("": the default)."""
 
     minutes: int
     cores: int
     partition: str = ""
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters by submitit's names."""
+        """Return the resources by submitit's names."""
         partition = {"slurm_partition": self.partition} if self.partition else {}
         return {"name": "rnnaudio", "timeout_min": self.minutes, "cpus_per_task": self.cores, **partition}
 
 
 def submit(arguments: Sequence[str], out: Path, n_jobs: int, request: Request, cluster: str = "slurm") -> list[Any]:
-    """Submit jobs that each run ``rnnaudio ARGUMENTS`` in the current folder; returns them, as submitit has them.
+    """Submit jobs that each run ``rnnaudio ARGUMENTS`` in the current folder; return submitit's objects for them.
 
-    out: folder in whose folder ``slurm`` submitit keeps what it needs, and the output of the jobs. cluster: ``local``
-    starts processes here in place of jobs, for tests. RnnaudioError if there is no submitit, or no Slurm.
+    out: folder of the sweep; submitit keeps its files and the output of the jobs in the folder ``slurm`` in it.
+    cluster: ``local`` starts processes on this machine instead of Slurm jobs, for tests. RnnaudioError if submitit is
+    not installed, or if no job can be submitted.
     """
     if importlib.util.find_spec("submitit") is None:
         raise RnnaudioError("--slurm needs submitit, which is not installed: pip install 'rnnaudio[slurm]'")
@@ -57,10 +58,10 @@ def submit(arguments: Sequence[str], out: Path, n_jobs: int, request: Request, c
 
 
 class Worker:
-    """Run a command in a process of its own, as the work of a job; arguments: those of ``rnnaudio``.
+    """The work of a job: run ``rnnaudio ARGUMENTS`` in a process of its own.
 
-    Slurm's warning reaches every process of the job. This one takes it, and asks the command once, by SIGTERM, to save
-    and to end; the command ignores the warning itself.
+    Slurm sends its warning, SIGUSR2, to every process of the job. The command ignores it; this process handles it, and
+    sends SIGTERM once, so that the command saves and ends.
     """
 
     def __init__(self, arguments: list[str]) -> None:
@@ -68,7 +69,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> int:
-        """Run the command; returns its exit status, 0. RuntimeError for another."""
+        """Run the command and return its exit status, 0; RuntimeError for any other status."""
         command = [sys.executable, *PROGRAM, *self.arguments]
         self._process = subprocess.Popen(command, preexec_fn=_ignore_the_warning)
         if status := self._process.wait():
@@ -76,7 +77,7 @@ class Worker:
         return 0
 
     def checkpoint(self) -> Any:
-        """Let the command save and end; returns what submitit puts into the queue in place of this job."""
+        """Make the command save and end; return the submission that submitit queues in place of this job."""
         import submitit
 
         if self._process is not None:
@@ -89,9 +90,9 @@ class Worker:
 
 
 def _wait_for_end(pid: int, seconds: float) -> None:
-    """Wait until a child has ended, at most so long, within a handler of a signal that came while it was waited for.
+    """Wait until the child ``pid`` has ended, ``seconds`` at most.
 
-    The methods of Popen would wait for each other's lock.
+    For a signal handler that has interrupted ``Popen.wait``: the methods of Popen would wait for each other's lock.
     """
     end = time.monotonic() + seconds
     with contextlib.suppress(ChildProcessError):

@@ -38,7 +38,7 @@ def main(command: str, path: str, seconds: str = "0") -> None:
 
 
 def _limit(seconds: int) -> None:
-    """Limit processor time and memory of this process, and let it leave no core file when it crashes."""
+    """Limit the processor time, in seconds, and the memory of this process, and disable core files after a crash."""
     limits = {resource.RLIMIT_CPU: seconds, resource.RLIMIT_CORE: 0}
     with contextlib.suppress(OSError):  # not on macOS, which does not enforce a limit of memory either
         n_pages = int(Path("/proc/self/statm").read_text().split()[0])

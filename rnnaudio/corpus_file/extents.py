@@ -1,4 +1,4 @@
-"""Where the samples lie in a corpus file, and the checksum of everything else in it.
+"""Positions of the samples in a corpus file, and the checksum of everything else in it.
 
 Only the bytes outside the chunks of samples can crash or mislead HDF5, and they are about a thousandth of the file.
 Their checksum identifies a file that has been checked, whatever its name, time or inode. An extent is a pair (start,
@@ -19,7 +19,7 @@ BLOCK_BYTES = 1 << 20
 
 
 def chunks_of(piece: h5py.Dataset) -> list[h5py.h5d.StoreInfo]:
-    """List the chunks of a dataset that are stored: offset in samples, filter mask, byte offset, size in bytes."""
+    """List the stored chunks of a dataset: offset in samples, filter mask, byte offset and size in bytes of each."""
     found: list[h5py.h5d.StoreInfo] = []
     if hasattr(piece.id, "chunk_iter"):
         piece.id.chunk_iter(found.append)
@@ -29,7 +29,7 @@ def chunks_of(piece: h5py.Dataset) -> list[h5py.h5d.StoreInfo]:
 
 
 def joined(extents: Iterable[Extent]) -> list[Extent]:
-    """Sort extents and join those that adjoin. ValueError if two overlap."""
+    """Sort extents and join those that adjoin; returns the joined extents. ValueError if two overlap."""
     result: list[Extent] = []
     for start, stop in sorted(extents):
         if result and start < result[-1][1]:

@@ -56,7 +56,7 @@ def texts_of(piece: h5py.Dataset) -> dict[str, str]:
 
 
 def set_texts(owner: Object, texts: Mapping[str, str]) -> None:
-    """Write text attributes of fixed length, by name, in UTF-8.
+    """Write text attributes of ``owner``, of fixed length, in UTF-8. texts: name of the attribute -> text.
 
     A text named "title" is cut to 4096 bytes, all others to 64,000 bytes.
     """
@@ -80,7 +80,7 @@ def blocks(piece: h5py.Dataset, n_chunks: int = BLOCK_CHUNKS) -> Iterator[NDArra
 
 
 def little_endian(block: NDArray[Any]) -> memoryview:
-    """Return the memory of stored samples in little-endian byte order, over which checksums are computed."""
+    """Return a memory view of stored samples in little-endian byte order, for computing checksums."""
     return block.astype(block.dtype.newbyteorder("<"), copy=False).data
 
 
@@ -93,9 +93,10 @@ def sha256_of(piece: h5py.Dataset) -> str:
 
 
 def contents_sha256(file: h5py.File) -> str:
-    """Compute the SHA-256, in hexadecimal, of attributes, order and lengths of the pieces of a corpus.
+    """Compute the SHA-256, in hexadecimal, of the attributes of a corpus and of its pieces.
 
-    The attributes include the SHA-256 of each piece's samples, so that the result identifies the whole contents.
+    Names, order and lengths of the pieces are included, the samples are not. But the attributes of a piece include the
+    SHA-256 of its samples, so that the result identifies the whole contents.
     """
     numbers = {name: float(file.attrs[name]) for name in ("version", "sample_rate_hz", "mean", "std")}
     texts = {name: text_of(file, name) for name in ("format", "dtype", *ROOT_TEXTS)}

@@ -1,4 +1,4 @@
-"""Comparison of the samples of a piece with the SHA-256 sum that it states."""
+"""Comparison of the samples of pieces with the SHA-256 sums stored in their attributes."""
 
 import hashlib
 
@@ -11,9 +11,9 @@ CHUNKS_AT_ONCE = 8  # little memory, and few calls
 
 
 def fault_of(piece: h5py.Dataset) -> str:
-    """Describe, with the title, the fault of a piece whose samples differ from their SHA-256 or are not all finite.
+    """Check the samples of a piece; returns a text that describes its fault, with the title, or an empty text.
 
-    Empty if the piece has neither fault.
+    A piece has a fault if its samples do not match their SHA-256 sum, or if a sample is not finite.
     """
     title, digest, n_done = text_of(piece, "title"), hashlib.sha256(), 0
     changed = f"the samples of {title!r} have changed since the corpus was built"
@@ -30,5 +30,5 @@ def fault_of(piece: h5py.Dataset) -> str:
 
 
 def fault_in(file: h5py.File) -> str:
-    """Describe the fault of the first piece of a corpus that has one (:func:`fault_of`); empty if none has."""
+    """Describe the first fault that :func:`fault_of` finds in the pieces of a corpus; empty if there is none."""
     return next(filter(None, map(fault_of, file["pieces"].values())), "")

@@ -1,8 +1,8 @@
 """Check of everything in a corpus file except the samples: links, types, sizes, chunks, attributes.
 
 The HDF5 library trusts the contents of a file: it follows links to other files, loads plug-in filters, and would
-allocate terabytes for a file of a kilobyte. So the low-level interface asks for types and sizes before values are
-read.
+allocate terabytes for a file of a kilobyte. The check therefore inspects types and sizes, through the low-level
+interface of h5py, before it reads values.
 """
 
 import math
@@ -26,7 +26,7 @@ BIG_ENDIAN = [h5t.STD_I32BE, h5t.STD_I64BE]
 
 
 class Unusable(Exception):
-    """Error for a file that is no usable corpus; the message gives the reason."""
+    """Error for a file that is not a usable corpus; the message gives the reason."""
 
 
 def check(path: str | Path) -> list[Extent]:
@@ -51,7 +51,7 @@ def check(path: str | Path) -> list[Extent]:
 
 
 def opened(path: str | Path) -> h5py.File:
-    """Open an HDF5 file read-only, without any check. OSError if it is not HDF5.
+    """Open an HDF5 file read-only, without any check. OSError if it cannot be read or is not HDF5.
 
     The file is not locked, because a corpus is replaced, never modified, and locking fails on NFS. There is no chunk
     cache, because HDF5 would keep a megabyte or more per piece, so that memory could grow to the size of the corpus.
@@ -87,7 +87,7 @@ def _checked(file: h5py.File, n_bytes: int) -> list[Extent]:
 
 
 def _attribute(owner: Object, name: str) -> h5a.AttrID:
-    """Open a scalar attribute, without reading its value."""
+    """Open a scalar attribute without reading its value; Unusable if it is missing or an array."""
     if not h5a.exists(owner.id, name.encode()):
         raise Unusable(f"{_named(owner, name)} is missing")
     attribute = h5a.open(owner.id, name.encode())
@@ -101,7 +101,11 @@ def _named(owner: Object, name: str) -> str:
 
 
 def _text(owner: Object, name: str, most_bytes: int = 64) -> str:
-    """Read a text. A variable one states no size; its reading is bounded by the memory of this process."""
+    """Read a text attribute; Unusable if it is longer than ``most_bytes`` or not a text.
+
+    The size of a text of fixed length is checked before it is read. A text of variable length states no size; only the
+    limit on the memory of this process bounds its reading.
+    """
     kind = _attribute(owner, name).get_type()
     if not isinstance(kind, h5t.TypeStringID):
         raise Unusable(f"{_named(owner, name)} is no text")
@@ -128,7 +132,7 @@ def _real(owner: Object, name: str) -> float:
 
 
 def _checked_numbers(file: h5py.File) -> str:
-    """Check sample rate, mean, deviation and number format; returns the last."""
+    """Check the attributes sample_rate_hz, mean, std and dtype; returns dtype. Unusable if one is invalid."""
     mean, std, rate_hz = _real(file, "mean"), _real(file, "std"), _whole(file, "sample_rate_hz")
     if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
         raise Unusable(f"sample_rate_hz is {rate_hz}, expected {RATES_HZ[0]} to {RATES_HZ[1]}")
@@ -170,7 +174,7 @@ def _checked_pieces(file: h5py.File, dtype: str, n_bytes: int) -> list[Extent]:
 
 
 def _require_own(group: h5py.Group, name: str) -> None:
-    """Require that ``name`` is an object stored in this file, under that name alone; links are not followed."""
+    """Raise Unusable unless ``name`` is an object stored in this file, under this name alone, and not a link."""
     link = group.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
         raise Unusable(f"{name!r} is missing or a link to elsewhere, which is not followed")
@@ -187,7 +191,10 @@ def _checked_texts(piece: h5py.Dataset) -> dict[str, str]:
 
 
 def _checked_samples(piece: h5py.Dataset, dtype: str, n_file_bytes: int) -> Iterator[Extent]:
-    """Check type, layout, filters and chunks of a piece; iterates over the places of the chunks."""
+    """Check type, layout, filters and size of a piece; returns an iterator over the extents of its chunks.
+
+    The iterator checks each chunk. Unusable if a check fails. n_file_bytes: size of the file.
+    """
     if not isinstance(piece, h5py.Dataset):
         raise Unusable(f"{piece.name} is not a dataset")
     properties = piece.id.get_create_plist()

@@ -1,4 +1,4 @@
-"""Corpora, batches, codecs and data sets, independent of the engine: no symbolic graphs."""
+"""Corpora, batches, codecs and data sets; nothing here depends on the engine or builds symbolic graphs."""
 
 from rnnaudio.data.batches import (
     Batch,

@@ -3,8 +3,8 @@
 A window consists of (n_steps + 1) * frame_size consecutive samples of one piece, cut into n_steps + 1 frames: n_steps
 inputs, and one more frame because targets may lie one frame ahead. A batcher is immutable and has no state, so that
 training can resume in the middle of an epoch from the batch index alone. In every scheme the batches of an epoch
-together hold about as many samples as the pieces used, so that epochs cost the same. Pieces that are too short for the
-scheme, in most cases shorter than a window, are skipped.
+together hold about as many samples as the pieces used, so that an epoch takes about the same time in all schemes.
+Pieces that are too short for the scheme, in most cases shorter than a window, are skipped.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -26,9 +26,10 @@ class Batch(NamedTuple):
     """A batch of windows.
 
     frames
-        (n_steps + 1, batch_size, frame_size) float32, standardised.
+        (n_steps + 1, batch_size, frame_size) float32, standardised samples: (audio - mean) / std of the corpus.
     resets
-        (batch_size,) bool, True for items (windows) before which a carried state must be reset to its initial value.
+        (batch_size,) bool, True for each item (window) before which the recurrent state must be reset to its initial
+        value.
     """
 
     frames: Frames
@@ -43,7 +44,7 @@ class Batches(Protocol):
 
     @property
     def carries_state(self) -> bool:
-        """True if item b of a batch continues item b of the previous batch, except where `resets` is set."""
+        """True if item b of a batch continues item b of the previous batch, except where `resets` is True."""
 
     def batch(self, index: int) -> Batch: ...
 
@@ -56,7 +57,10 @@ class Batches(Protocol):
 class _Windows:
     """Base class of the batchers: common settings, and the positions where windows may begin.
 
-    Raises RnnaudioError if a size is not a positive whole number, or if every piece is shorter than `span`.
+    split: the pieces. frame_size: samples per frame. n_steps: frames per window, minus one. batch_size: windows per
+    batch.
+
+    RnnaudioError if a size is not a positive whole number, or if every piece is shorter than `span`.
     """
 
     split: HasPieces
@@ -85,12 +89,15 @@ class _Windows:
 
     @property
     def span(self) -> int:
-        """Number of samples that a piece must hold from a start position on."""
+        """Number of samples that a piece must hold from each start position on.
+
+        It is the length of a window, or more in schemes that read several windows from one start position.
+        """
         return self.span_of(frame_size=self.frame_size, n_steps=self.n_steps, batch_size=self.batch_size)
 
     @staticmethod
     def span_of(*, frame_size: int, n_steps: int, batch_size: int) -> int:
-        """The :attr:`span` of a batcher of these sizes."""
+        """Return the :attr:`span`, in samples, of a batcher with these sizes; frame_size is in samples."""
         return (n_steps + 1) * frame_size
 
     @cached_property
@@ -99,16 +106,20 @@ class _Windows:
 
     @cached_property
     def last_starts(self) -> Whole:
-        """Last possible start position in each piece, in samples, (n_pieces,)."""
+        """Last possible start position in each piece, in samples from its beginning; (n_pieces,)."""
         return np.array([piece.n_samples - self.span for piece in self.pieces])
 
     @cached_property
     def n_set(self) -> int:
-        """Number of batches that together hold as many samples as the pieces; frames shared by windows count once."""
+        """Number of batches, at least 1, with as many samples in all as the pieces; shared frames count once."""
         return max(1, sum(piece.n_samples for piece in self.pieces) // (self.batch_size * self.hop))
 
     def locate(self, places: Whole) -> tuple[Whole, Whole]:
-        """Convert indices into all possible starts of all pieces to (piece numbers, start samples in the pieces)."""
+        """Convert indices of start positions to (piece numbers, start samples), (n,) each.
+
+        places: (n,), from 0 to n_places() - 1; all possible start positions are counted through the pieces in order. A
+        start sample is counted from the beginning of its piece.
+        """
         ends = np.cumsum(self.last_starts + 1)
         numbers = np.searchsorted(ends, places, side="right")
         return numbers, places - ends[numbers] + self.last_starts[numbers] + 1
@@ -117,17 +128,17 @@ class _Windows:
         return int(np.sum(self.last_starts + 1))
 
     def batch(self, index: int) -> Batch:
-        """Batch number ``index``, from the start of training: a pure function of (seed, index)."""
+        """Return batch number ``index``, counted from the start of training: a pure function of (seed, index)."""
         return self.part(index, ALL)
 
     def part(self, index: int, rows: slice) -> Batch:
-        """The sequences ``rows`` of batch ``index``, for one of several processes; the others are not read."""
+        """Return the items ``rows`` of batch ``index``, for one of several processes that share each batch."""
         raise NotImplementedError
 
     def read(self, numbers: Whole, starts: Whole) -> Frames:
-        """Read the windows that begin at the given samples of the given pieces.
+        """Read windows: (n_windows,) piece numbers and start samples -> (n_steps + 1, n_windows, frame_size) float32.
 
-        Returns (n_steps + 1, n_windows, frame_size) float32.
+        numbers: indices into ``pieces``. starts: first sample of each window, counted from the beginning of its piece.
         """
         frames = np.empty((self.n_steps + 1, len(starts), self.frame_size), np.float32)
         for item, (number, start) in enumerate(zip(numbers.tolist(), starts.tolist(), strict=True)):
@@ -149,7 +160,7 @@ class _Windows:
 
 
 class RandomWindows(_Windows):
-    """Independent windows at uniformly random positions of the split; longer pieces are sampled more often."""
+    """Batches of windows at independent, uniformly random positions of the split; longer pieces occur more often."""
 
     carries_state: ClassVar[bool] = False
 
@@ -158,7 +169,7 @@ class RandomWindows(_Windows):
         return self.n_set
 
     def part(self, index: int, rows: slice) -> Batch:
-        """Windows ``rows`` of a batch whose positions are random numbers determined by (seed, index)."""
+        """Return the windows ``rows`` of batch ``index``; (seed, index) determines the random positions."""
         places = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=self.batch_size)[rows]
         return Batch(self.read(*self.locate(places)), _all_reset(len(places)))
 
@@ -180,7 +191,7 @@ class ShiftedWindows(_Windows):
         return self.n_set
 
     def part(self, index: int, rows: slice) -> Batch:
-        """Windows ``rows`` of a batch of shifted windows from a random position determined by (seed, index)."""
+        """Return the windows ``rows`` of batch ``index``; (seed, index) determines where window 0 begins."""
         place = np.random.default_rng((self.seed, index)).integers(self.n_places(), size=1)
         (number,), (start,) = self.locate(place)
         stretch = self.pieces[number].read(int(start), int(start) + self.span)
@@ -191,7 +202,7 @@ class ShiftedWindows(_Windows):
 
 
 class FrameOffsets(_Windows):
-    """All adjoining windows of the split once per epoch, in a random order determined by the seed and the epoch.
+    """Batches of all adjoining windows of the split, once per epoch, in a random order given by seed and epoch.
 
     In epoch e the first window of each piece begins at (e modulo 10) tenths of a frame (or earlier, where a piece is
     too short for this), so that in ten epochs every sound occurs at ten positions within a frame. The last batch of an
@@ -201,9 +212,9 @@ class FrameOffsets(_Windows):
     carries_state: ClassVar[bool] = False
 
     def _counts(self, offset: int) -> tuple[Whole, Whole]:
-        """First start and number of windows of each piece, (n_pieces,) each, at an offset in samples.
+        """Return the first start, in samples, and the number of windows of each piece, (n_pieces,) each.
 
-        A piece that has no room for the offset begins at its last possible start.
+        offset: first start in samples. A piece that is too short for the offset begins at its last possible start.
         """
         first_starts = np.minimum(offset, self.last_starts)
         return first_starts, (self.last_starts - first_starts) // self.hop + 1
@@ -213,7 +224,7 @@ class FrameOffsets(_Windows):
         return -(-int(self._counts(0)[1].sum()) // self.batch_size)
 
     def part(self, index: int, rows: slice) -> Batch:
-        """Windows ``rows`` of batch (index mod batches_per_epoch) of epoch (index // batches_per_epoch)."""
+        """Return the windows ``rows`` of batch (index mod batches_per_epoch) of epoch (index // batches_per_epoch)."""
         epoch, step = divmod(index, self.batches_per_epoch)
         first_starts, counts = self._counts(epoch % N_OFFSETS * self.frame_size // N_OFFSETS)
         ends = np.cumsum(counts)
@@ -225,13 +236,13 @@ class FrameOffsets(_Windows):
 
 
 class ConsecutiveWindows(_Windows):
-    """Parallel streams for carried state: item b of a batch continues item b of the previous batch.
+    """Batches of parallel streams for carried state: item b of a batch continues item b of the previous batch.
 
     Each stream goes through the pieces in order, in adjoining windows (which share one frame). For each epoch the seed
-    determines an offset for every stream and piece, 0 to n_steps * frame_size - 1 samples (fewer in short pieces), at
-    which the stream enters the piece. The first stream begins at a random position of the split and the others at
-    equal distances from it, so that together they cover the split about once. `resets` is True in the first batch of
-    an epoch and where a stream enters a piece.
+    determines an offset for every stream and piece, 0 to n_steps * frame_size - 1 samples (fewer in short pieces): the
+    position at which the stream enters the piece. The first stream begins at a random position of the split and the
+    others at equal distances from it, so that together they cover the split about once. `resets` is True in the first
+    batch of an epoch and where a stream enters a piece.
     """
 
     carries_state: ClassVar[bool] = True
@@ -241,7 +252,10 @@ class ConsecutiveWindows(_Windows):
         return self.n_set
 
     def part(self, index: int, rows: slice) -> Batch:
-        """Streams ``rows`` in batch (index mod batches_per_epoch) of epoch (index // batches_per_epoch)."""
+        """Return the windows of the streams ``rows`` in batch ``index``.
+
+        It is batch (index mod batches_per_epoch) of epoch (index // batches_per_epoch).
+        """
         epoch, step = divmod(index, self.batches_per_epoch)
         rng = np.random.default_rng((self.seed, epoch))
         offsets = rng.integers(self.hop, size=(self.batch_size, 1)) % (self.last_starts + 1)  # (stream, piece)
@@ -278,9 +292,9 @@ class RandomRuns(_Windows):
         return self.n_set
 
     def part(self, index: int, rows: slice) -> Batch:
-        """Window number (index mod n_segments) of sequences ``rows`` of ``batch_size``, of adjoining windows each.
+        """Return window number (index mod n_segments) of each of the sequences ``rows``.
 
-        The random positions of the sequences are determined by (seed, index // n_segments).
+        The random positions of the batch_size sequences are determined by (seed, index // n_segments).
         """
         run, segment = divmod(index, self.n_segments)
         places = np.random.default_rng((self.seed, run)).integers(self.n_places(), size=self.batch_size)[rows]
@@ -289,12 +303,12 @@ class RandomRuns(_Windows):
 
 
 def fixed_windows(split: HasPieces, *, frame_size: int, n_steps: int, batch_size: int) -> list[Batch]:
-    """Batches of fixed windows for validation, at start positions spread evenly over all pieces.
+    """Make a list of batches of fixed windows for validation, at start positions spread evenly over all pieces.
 
-    frame_size (in samples), n_steps, batch_size: see :class:`Batch`.
+    frame_size: samples per frame. n_steps, batch_size: see :class:`Batch`.
 
     The batches together hold about as many samples as the split, but at most 2**24 (64 MiB, 17 minutes at 16 kHz), to
-    bound memory; there is at least one batch. RnnaudioError if a size is not a positive whole number, or if every
+    limit memory use; there is at least one batch. RnnaudioError if a size is not a positive whole number, or if every
     piece is shorter than a window.
     """
     windows = _Windows(split, frame_size=frame_size, n_steps=n_steps, batch_size=batch_size, seed=0)
@@ -310,5 +324,5 @@ def _all_reset(batch_size: int) -> Flags:
 
 @lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, n: int) -> Whole:
-    """Random order of n items, (n,) indices, determined by (seed, epoch); cached for all batches of the epoch."""
+    """Return a random order of n items, (n,) indices, determined by (seed, epoch); cached for the whole epoch."""
     return np.random.default_rng((seed, epoch)).permutation(n)

@@ -1,7 +1,7 @@
 """Vector-quantised codec: a spectral frame is coded as the index of the nearest learnt centre, in one or more stages.
 
 A frame is decoded from its own codes and those of the frames before and after it, since spectra vary smoothly rather
-than jump between centres. A model of codes can sound no better than the decoded codes of real music; compare its
+than jump between centres. A model of codes can sound no better than the decoded codes of real music, so compare its
 results with the codec's own error (:attr:`Codec.lost`, or an encoded and decoded recording).
 """
 
@@ -21,13 +21,13 @@ from rnnaudio.audio.stft import STFT
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import Record
 from rnnaudio.schema import Between, Finite, NotNegative, checked
-from rnnaudio.seeds import random_state
 
 MOST_FRAMES = 30_000
 N_ITERATIONS = 12
 RIDGE_FRAMES = 100.0  # ridge penalty: it weighs as much as this many frames whose features have variance 1
 BLOCK_FRAMES = 4096
 MOST_SAMPLES = 2**24  # of a window
+LEGACY_RANGE = 2**32  # the integers that seed a RandomState
 Positive = Annotated[float, Between(1e-12, 1e12)]
 
 
@@ -60,13 +60,14 @@ class CodecEntry(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class Codec:
-    """Log-magnitude frames -> principal components -> nearest centre of each stage, and the inverse.
+    """Codec of spectra: log-magnitudes -> principal components -> nearest centre in each stage, and the inverse.
 
     scale
         the features: a :class:`LogScale` with n_components.
     stages
         (n_stages, n_codes, n_features) float32, the centres: those of stage s quantise the residual of the stages
-        before it (residual vector quantisation, Juang and Gray 1982). A frame is the sum of one centre per stage.
+        before it (residual vector quantisation, Juang and Gray 1982). A dequantised frame is the sum of one centre per
+        stage.
     neighbours
         (3 n_features + 1, n_features) float32: weights W of a linear smoother over three dequantised frames. The
         decoded features are x_t = q_t + [q_(t-1), q_t, q_(t+1), 1] W, where q_t is the sum of the centres of frame t.
@@ -74,9 +75,9 @@ class Codec:
     lost
         share of the variance of the features, on the training frames, that is lost by encoding and decoding.
     gain
-        factor of the decoded magnitudes, with which their power over the training frames equals that of the music. It
-        is needed because a centre averages logarithms, and the mean of logarithms is less than the logarithm of the
-        mean.
+        factor by which decoded magnitudes are multiplied, so that their power over the training frames equals that of
+        the recordings. It is needed because a centre averages logarithms, and the mean of logarithms is less than the
+        logarithm of the mean.
     """
 
     scale: LogScale
@@ -97,7 +98,7 @@ class Codec:
         compression: float = 30.0,
         seed: int = 2016,
     ) -> "Codec":
-        """Fit each stage by k-means to frames spread over the (training) split, about 30,000 at most.
+        """Fit a codec, each stage by k-means, to about 30,000 frames spread over the (training) split.
 
         n_codes: centres per stage. n_components, compression: see :class:`LogScale`; a higher compression preserves
         more of the noise between notes, at the price of larger errors in loud partials and in the level. seed:
@@ -134,7 +135,10 @@ class Codec:
         return replace(codec, gain=float(np.sqrt(power / decoded)) if decoded else 1.0)
 
     def _between_neighbours(self, parts: Sequence[Features]) -> "Codec":
-        """Copy of this codec with `neighbours` and `lost` fitted to blocks of adjoining frames (n, n_features)."""
+        """Return a copy of this codec with `neighbours` and `lost` fitted to training frames.
+
+        parts: features (n, n_features) of blocks of adjoining frames.
+        """
         quantised = [self.features(self.nearest(part)) for part in parts]
         residuals = [part - q for part, q in zip(parts, quantised, strict=True)]
         x = np.concatenate([_with_neighbours(_threes(q))[1:-1] for q in quantised]).astype(np.float64)
@@ -145,7 +149,10 @@ class Codec:
         return replace(self, neighbours=neighbours.astype(np.float32), lost=float(lost))
 
     def lost_of(self, split: HasPieces) -> float:
-        """Share of the variance of a split's features that encoding and decoding lose, from about 30,000 frames."""
+        """Compute the share of the variance of a split's features that is lost by encoding and decoding.
+
+        About 30,000 frames, spread over the split, are used. The result is 1 if the features are constant.
+        """
         remaining, frames = [], []
         for magnitudes in spread_magnitudes(split, self.stft, MOST_FRAMES):
             features = self.scale.scaled(magnitudes)
@@ -233,12 +240,12 @@ class Codec:
     # ---------------------------------------------------------------- saved with a run
 
     def as_arrays(self) -> dict[str, Floats]:
-        """The arrays of the codec by name; :meth:`from_arrays` restores the codec from them and :meth:`as_record`."""
+        """Return the arrays of the codec by name; with :meth:`as_record` they restore it (:meth:`from_arrays`)."""
         basis = np.empty((self.stft.n_bins, 0)) if self.scale.basis is None else self.scale.basis
         return {"mean": self.scale.mean, "basis": basis, "stages": self.stages, "neighbours": self.neighbours}
 
     def as_record(self) -> Record:
-        """The settings of the codec as values that JSON can store."""
+        """Return the settings of the codec as values that JSON can store."""
         kept = ("window_samples", "hop_samples", "window", "padding", "sample_rate_hz")
         stft = {name: getattr(self.stft, name) for name in kept}
         scale = {name: getattr(self.scale, name) for name in ("compression", "deviation", "lost")}
@@ -265,7 +272,10 @@ class Codec:
 
 
 def _check_shapes(arrays: Mapping[str, Array], n_bins: int) -> None:
-    """RnnaudioError if an array of a saved codec has a wrong type or shape, before memory is taken for more."""
+    """Raise RnnaudioError if an array of a saved codec has a wrong dtype or shape.
+
+    arrays: as :meth:`Codec.as_arrays` returns them. n_bins: number of bins of the codec's transform.
+    """
     n_kept = arrays["basis"].shape[-1] or n_bins
     shapes: dict[str, tuple[int | None, ...]] = {
         "mean": (n_bins,), "basis": (n_bins, None), "stages": (None, None, n_kept),
@@ -281,12 +291,17 @@ def _check_shapes(arrays: Mapping[str, Array], n_bins: int) -> None:
 
 
 def _threes(frames: Array) -> Array:
-    """Stack each frame with its neighbours, (n, k) -> (n, 3, k); at the ends a frame is its own neighbour."""
+    """Stack each frame with its neighbours: (n, k) -> (n, 3, k); at the ends a frame is its own neighbour."""
     padded = np.concatenate([frames[:1], frames, frames[-1:]])
     return np.stack([padded[:-2], frames, padded[2:]], axis=1)
 
 
 def _with_neighbours(threes: Frames) -> Frames:
-    """Inputs of the smoother, three frames and a constant 1: (..., 3, n_features) -> (..., 3 n_features + 1)."""
+    """Concatenate three frames and a constant 1: (..., 3, n_features) -> (..., 3 n_features + 1), for the smoother."""
     flat = threes.reshape(*threes.shape[:-2], -1)
     return np.concatenate([flat, np.ones((*flat.shape[:-1], 1), flat.dtype)], axis=-1)
+
+
+def random_state(seed: int) -> np.random.RandomState:
+    """Make a generator for k-means from a seed below 2^64; for a seed below 2^32 it is ``RandomState(seed)``."""
+    return np.random.RandomState(seed if seed < LEGACY_RANGE else [seed % LEGACY_RANGE, seed // LEGACY_RANGE])

@@ -62,7 +62,11 @@ class Stretch:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One piece of a corpus file: a recording, a part of one, or several short recordings joined."""
+    """One piece of a corpus file: a recording, a part of one, or several short recordings joined.
+
+    ``dataset`` holds the stored samples; :meth:`read` returns stored sample * ``gain`` - ``offset``. ``verification``
+    compares the samples with their SHA-256 sum.
+    """
 
     title: str
     source: str
@@ -94,6 +98,14 @@ class Piece:
         audio = np.multiply(stored, np.float32(self.gain), dtype=np.float32)
         audio -= np.float32(self.offset)
         return audio
+
+    def about(self, sample_rate_hz: int, source: str | None = None) -> str:
+        """Format one line of text on the piece: split, length in seconds, title, source and licence.
+
+        source: text to show in place of the piece's own source; None: its own.
+        """
+        seconds = self.n_samples / sample_rate_hz
+        return f"{self.split:6s} {seconds:8.1f} s  {self.title}  ({source or self.source}; {self.licence})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,33 +140,35 @@ class Split:
         return self.prime_at(0, seconds)
 
     def prime_length(self, seconds: float, least_seconds: float = LEAST_PRIME_SECONDS) -> float:
-        """Length in seconds of a prime: ``seconds``, or the length of the longest piece if that is shorter.
+        """Return the length in seconds of a prime: ``seconds``, or less if the longest piece is shorter.
 
-        Raises RnnaudioError if the longest piece is shorter than both ``seconds`` and ``least_seconds``, or if
-        ``seconds`` is not positive.
+        In that case it is the length of the longest piece. RnnaudioError if the longest piece is shorter than both
+        ``seconds`` and ``least_seconds``, or if ``seconds`` is less than one sample.
         """
         longest = max((piece.n_samples for piece in self.pieces), default=0)
-        if 0 < round(seconds * self.sample_rate_hz) <= longest:
+        n_samples = round(seconds * self.sample_rate_hz)
+        if 0 < n_samples <= longest:
             return seconds
-        if seconds <= 0.0 or longest < least_seconds * self.sample_rate_hz:
+        if n_samples <= 0 or longest < least_seconds * self.sample_rate_hz:
             self.prime_at(0, seconds)  # raises
         return longest / self.sample_rate_hz
 
     def prime_at(self, index: int, seconds: float) -> Audio:
         """Read an excerpt of `seconds` that primes a model, (n_samples,) float32, standardised.
 
-        `index` selects the excerpt: number floor(n (.618 index mod 1)) of the n possible excerpts in all pieces that
-        are long enough, counted from 0, with the golden ratio .618. So any number of excerpts is spread evenly, and
-        index 0 gives the excerpt of `first`. Raises RnnaudioError if no piece is long enough or `seconds` is not
-        positive, ValueError for a negative index.
+        `index` selects the excerpt: number floor(n (.618 index mod 1)), counted from 0, of the n possible excerpts of
+        all pieces that are long enough; .618 stands for (sqrt(5) - 1) / 2. The excerpts of successive indices are thus
+        spread evenly over the split, and index 0 gives the excerpt of `first`. Raises RnnaudioError if no piece is
+        long enough or `seconds` is not positive, ValueError for a negative index.
         """
         piece, start, stop = self.place_of_prime(index, seconds)
         return piece.read(start, stop)
 
     def place_of_prime(self, index: int, seconds: float) -> tuple[Samples, int, int]:
-        """Find an excerpt without reading it: its piece, its first sample there, and the one after its last.
+        """Find an excerpt without reading it; returns (piece, start, stop).
 
-        Arguments and errors are those of :meth:`prime_at`.
+        The excerpt consists of the samples start to stop - 1 of the piece. Arguments and errors are those of
+        :meth:`prime_at`.
         """
         if index < 0:
             raise ValueError(f"index: got {index}, expected 0 or more")
@@ -238,10 +252,10 @@ class AudioCorpus(Scale):
         self.file.close()
 
     def _repr_html_(self) -> str:
-        """In a notebook: pieces and duration of each split."""
+        """Return an HTML table for notebooks, with the number of pieces and the duration of each split."""
         splits = (self.train, self.valid, self.test)
         rows = [{"split": one.name, "pieces": len(one.pieces), "seconds": round(one.seconds, 1)} for one in splits]
-        return f"<p>{escape(str(self.path))}: {self.sample_rate_hz} Hz</p>{table(rows)}"
+        return f"<p>{escape(visible(self.path))}: {self.sample_rate_hz} Hz</p>{table(rows)}"
 
     @property
     def verification(self) -> Verification:
@@ -283,7 +297,7 @@ class AudioCorpus(Scale):
         return hashlib.sha256(pieces.encode()).hexdigest()[:16]
 
     def _rescaled(self, mean: float, std: float) -> "AudioCorpus":
-        """Copy of this corpus, on the same open file, that reads samples as (audio - mean) / std."""
+        """Return a copy of this corpus, on the same open file, that reads samples as (audio - mean) / std."""
         pieces = tuple(
             dataclasses.replace(piece, gain=piece.gain * self.std / std, offset=mean / std) for piece in self.pieces
         )
@@ -295,7 +309,7 @@ class AudioCorpus(Scale):
     def verify(self) -> None:
         """Compare the samples of every piece with their stored SHA-256 sum.
 
-        RnnaudioError, naming the first such piece, if a sum differs or a sample is not finite.
+        RnnaudioError, naming the first faulty piece, if a sum differs or a sample is not finite.
         """
         for piece in self.pieces:
             self.verification.compare(piece.dataset)
@@ -305,8 +319,8 @@ class AudioCorpus(Scale):
         """Context manager that compares all pieces with their SHA-256 sums.
 
         A corpus of up to 512 MiB of samples is compared before the block runs, a larger one by a child process while
-        the block runs. The child is ended with the block; to let it finish, call ``verification.wait()`` in the block.
-        RnnaudioError, naming a piece that differs, is raised before the block, or within the block by
+        the block runs. The child is ended when the block ends; to let it finish, call ``verification.wait()`` in the
+        block. RnnaudioError, naming a piece that differs, is raised before the block, or within the block by
         :meth:`Piece.read`, ``verification.raise_fault`` or ``verification.wait``.
         """
         datasets = [piece.dataset for piece in self.pieces]

@@ -22,7 +22,17 @@ JOINED_SECONDS = 60.0  # length at which another joined piece begins
 
 
 class Written(NamedTuple):
-    """Properties of a piece already written, by which splits are assigned."""
+    """Properties of a piece already written to the corpus file; they determine its split.
+
+    file
+        the audio file that the piece was read from; None: it was read from no file.
+    split
+        the split given for the piece; None: not given.
+    print
+        fingerprint of the sound, see :func:`rnnaudio.data.likeness.print_of`.
+    origin
+        path of the earlier corpus that the piece was taken from; empty: none.
+    """
 
     file: Path | None  # the file that the piece was read from; None: no file
     split: str | None  # the split given for the piece; None: not given
@@ -31,9 +41,9 @@ class Written(NamedTuple):
 
 
 def write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: dict[str, str]) -> None:
-    """Write (n_samples,) samples as the next dataset of the group, with ``texts`` as its attributes.
+    """Write samples (n_samples,) as the next dataset of the group, with ``texts`` as its text attributes.
 
-    The dataset has chunks of one second (the whole piece if shorter), each with a Fletcher-32 checksum.
+    The dataset has chunks of one second (one chunk if the piece is shorter), each with a Fletcher-32 checksum.
     """
     dataset = group.create_dataset(
         f"{len(group):06d}",
@@ -49,9 +59,10 @@ def write_piece(group: h5py.Group, samples: Array, sample_rate_hz: int, texts: d
 def set_splits(group: h5py.Group, written: Sequence[Written], splitting: Splitting, sample_rate_hz: int) -> list[str]:
     """Store the split of every piece in ``group`` as the attribute ``split``; returns notes for the summary.
 
-    Related pieces (by ``splitting.group``, or because they hold the same sound) form a group, which gets one split,
-    except pieces for which another split is given. If no piece has a given split, and there are fewer than three
-    groups, each piece is instead cut in time into three parts, one for each split, which replace it in ``group``.
+    Pieces that ``splitting.group`` relates, or that hold the same sound, form a group. All pieces of a group get one
+    split, except those for which another split is given. If no split is given for any piece, and there are fewer than
+    three groups, each piece is instead cut in time into three parts, one for each split; the parts replace the piece
+    in ``group``.
 
     written: properties of the pieces, in the order of ``group``. RnnaudioError if a split would be empty.
     """
@@ -80,9 +91,10 @@ def set_splits(group: h5py.Group, written: Sequence[Written], splitting: Splitti
 
 
 def _keys(written: Sequence[Written], splitting: Splitting) -> list[str]:
-    """Names of the groups of the pieces; see :func:`corpus_splits.key_of`.
+    """Return the name of the group of each piece, by its file and ``splitting.group`` (:func:`corpus_splits.key_of`).
 
-    Pieces of an earlier corpus count only if all those of the name are in one split: else the name is none of a group.
+    A piece without a file forms a group of its own. So does a piece from an earlier corpus, if the pieces of earlier
+    corpora with the same group name are in different splits.
     """
     keys = [
         f"{k}" if one.file is None else corpus_splits.key_of(Path(os.path.abspath(one.file)), splitting.group)
@@ -124,7 +136,11 @@ def _cut_all(group: h5py.Group, fractions: tuple[float, float, float]) -> str:
 
 
 def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float, float, float]) -> None:
-    """Copy the last parts of a piece to new pieces for validation and test, and shorten the piece to the rest."""
+    """Cut a piece in time into training, validation and test parts, in this order; the piece keeps the first.
+
+    The validation and test parts become new pieces at the end of ``group``. fractions: shares of the three parts, in
+    that order.
+    """
     n_train, n_valid_end = (round(len(piece) * share) for share in np.cumsum(fractions)[:2])
     texts = {name: text_of(piece, name) for name in ("title", "source", "licence")}
     title = texts["title"]
@@ -139,9 +155,9 @@ def _cut_in_time(group: h5py.Group, piece: h5py.Dataset, fractions: tuple[float,
 def join_short_pieces(group: h5py.Group, kept: int, shorter_than: float, sample_rate_hz: int) -> list[str]:
     """Join the pieces that are shorter than ``shorter_than`` seconds; returns notes for the summary.
 
-    In each split that has at least two of them, the short pieces are replaced by joined pieces of about a minute, in
-    which .25 s of silence separate the parts. kept: number of pieces at the beginning of ``group`` that stay as they
-    are, however short.
+    In each split that has at least two such pieces, joined pieces of about a minute replace them, with .25 s of
+    silence between the parts. kept: number of pieces at the beginning of ``group`` that stay as they are, however
+    short.
     """
     notes, replaced = [], []
     candidates = list(group)[kept:]

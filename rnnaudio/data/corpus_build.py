@@ -1,14 +1,15 @@
-"""Corpus builder: write recordings to one HDF5 file, with checksums, a piece at a time.
+"""Corpus builder: write recordings to one HDF5 file, with checksums, one piece at a time.
 
 The steps: find, decode, clean and write each recording; assign the splits; join short pieces; measure the pieces.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 
 import rnnaudio
@@ -40,12 +41,12 @@ BAR = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}<{remaining}]"
 class Recording:
     """A recording to be stored in a corpus.
 
-    `title`, `source` and `licence` are texts that are stored with it; `source` is where it comes from, for example a
-    path or a URL, and is not opened. `load` is the path of an audio file, or a function that returns ((n_samples,)
-    audio on the scale -1 to 1, sample rate in Hz). `split` is train, valid or test; None leaves the choice to
-    `build_corpus`. `origin` is the path of the corpus that the recording is a piece of, if any; such a recording is
-    not cleaned and not joined, however short. `seconds` is the length of the recording if it is known before loading,
-    else 0; the disk space needed is estimated from it.
+    `title`, `source` and `licence` are texts that are stored with it; `source` tells the origin, for example a path or
+    a URL, and is not opened. `load` is the path of an audio file, or a function that returns ((n_samples,) audio on
+    the scale -1 to 1, sample rate in Hz). `split` is train, valid or test; None leaves the choice to `build_corpus`.
+    `origin` is the path of the corpus that the recording is a piece of, if any; such a recording is neither cleaned
+    nor joined, however short. `seconds` is the length of the recording if it is known before loading, else 0; the disk
+    space needed is estimated from it.
     """
 
     title: str
@@ -58,8 +59,10 @@ class Recording:
 
 
 class Plan(NamedTuple):
-    """What a corpus is made of: recordings, in order, and what was left out.
+    """The contents of a corpus to be built.
 
+    recordings
+        the recordings, in the order in which they are written.
     left_out
         files and folders found among the sources, but not used.
     notes, left_out_earlier
@@ -131,7 +134,6 @@ def write_corpus(
 ) -> CorpusSummary:
     """Write the corpus of a plan; arguments, result and errors are those of :func:`build_corpus`."""
     _check_rate(sample_rate_hz)
-    left_out, notes = [*plan.left_out_earlier, *plan.left_out], list(plan.notes)
     # What the samples of a piece depend on: where and how it is joined to others is decided later.
     settings: dict[str, Setting] = {"rnnaudio": rnnaudio.__version__, "sample_rate_hz": sample_rate_hz, "dtype": dtype}
     settings |= {name: value for name, value in vars(cleaning).items() if name != "join_seconds"}
@@ -144,35 +146,24 @@ def write_corpus(
         new_hdf5(temporary) as file,
     ):
         group = file.create_group("pieces")
-        written: list[Written] = []
         with Decoder() as decoder, _Decoding(plan.recordings, partial, shown=progress) as bar:
-            to_decode = [r.load for r in plan.recordings if isinstance(r.load, Path) and not partial.holds(r.load)]
-            kept_seconds = partial.seconds(sample_rate_hz) + sum(recording.seconds for recording in plan.recordings)
-            require_space(out, to_decode, kept_seconds, decoder.stated_seconds, sample_rate_hz, dtype)
+            _require_space(out, plan.recordings, decoder, partial, sample_rate_hz, dtype)
+            stored = _Stored()
             for recording in plan.recordings:
-                try:
-                    piece = _piece(recording, decoder, partial, sample_rate_hz, dtype, cleaning)
-                except _Faulty as fault:
-                    left_out.append(LeftOut(recording.source, str(fault)))
-                    bar.done(0.0)
-                    continue
-                notes += [f"{recording.title!r}: {note}" for note in piece.notes]
-                texts = {"title": recording.title, "source": recording.source, "licence": recording.licence}
-                write_piece(group, piece.samples, sample_rate_hz, texts | {"split": recording.split or ""})
-                written.append(Written(_file_of(recording), recording.split, piece.print, recording.origin))
-                bar.done(piece.samples.size / sample_rate_hz)
-        _check_left_out(left_out[len(plan.left_out_earlier) :], plan, written, splitting, strict)
-        notes += set_splits(group, written, splitting, sample_rate_hz)
-        n_earlier = sum(bool(one.origin) for one in written)
+                bar.done(stored.add(recording, group, decoder, partial, sample_rate_hz, dtype, cleaning))
+        _check_left_out([*plan.left_out, *stored.left_out], plan, stored.written, splitting, strict)
+        notes = [*plan.notes, *stored.notes, *set_splits(group, stored.written, splitting, sample_rate_hz)]
+        n_earlier = sum(bool(one.origin) for one in stored.written)
         notes += join_short_pieces(group, n_earlier, cleaning.join_seconds, sample_rate_hz)
         moments, summaries = measure_pieces(group, sample_rate_hz)
         notes = list(dict.fromkeys(notes + notes_on(summaries)))
+        left_out = [*plan.left_out_earlier, *plan.left_out, *stored.left_out]
         std = write_attributes(file, moments, left_out, notes, {"sample_rate_hz": sample_rate_hz, "dtype": dtype})
         check_free(out, overwrite)  # another program may have written it meanwhile
     notes += partial.all_notes()
     return CorpusSummary(
         out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out),
-        unchecked=on_unchecked([one.file for one in written if one.file and not one.origin]),
+        unchecked=on_unchecked([one.file for one in stored.written if one.file and not one.origin]),
     )  # fmt: skip
 
 
@@ -181,7 +172,7 @@ class _Faulty(Exception):
 
 
 def check_settings(dtype: str, splitting: Splitting) -> None:
-    """RnnaudioError if ``dtype`` is not int16 or float32, or if :meth:`Splitting.check` rejects ``splitting``."""
+    """Raise RnnaudioError if ``dtype`` is not int16 or float32, or :meth:`Splitting.check` rejects ``splitting``."""
     if dtype not in SAMPLE_SCALE:
         raise RnnaudioError(f"dtype: got {dtype!r}, expected 'int16' or 'float32'")
     splitting.check()
@@ -220,7 +211,10 @@ def plan_of(sources: Sequence[Path | Recording], splitting: Splitting) -> Plan:
 
 
 def _named_files(split: str, paths: Sequence[Path]) -> list[Path]:
-    """The audio files that are named for a split. RnnaudioError, which names them, for paths that match none."""
+    """List the audio files in ``paths``, the files and folders that the user has named for a split.
+
+    RnnaudioError, naming the path, if a path does not exist or holds no audio.
+    """
     files: list[Path] = []
     for path in paths:
         try:
@@ -236,9 +230,11 @@ def _named_files(split: str, paths: Sequence[Path]) -> list[Path]:
 def _check_left_out(
     left_out: Sequence[LeftOut], plan: Plan, written: Sequence[Written], splitting: Splitting, strict: bool
 ) -> None:
-    """RnnaudioError if too much is left out: anything (strict), everything, or all that is named for a split.
+    """Raise RnnaudioError if too much is left out of a corpus.
 
-    left_out: of the files of this build.
+    Too much is: any file that cannot be used, if ``strict`` is True; all recordings, or all new ones; or all files
+    that the user has named for one split. left_out: files and folders left out in this build. written: properties of
+    the pieces written.
     """
     faults = [one for one in left_out if one.is_fault] if strict else []
     if faults:
@@ -259,10 +255,62 @@ def _check_left_out(
 # ---------------------------------------------------------------- a piece
 
 
+@dataclass
+class _Stored:
+    """The recordings written to the file so far, in order; those that cannot be used; and notes on their sound."""
+
+    written: list[Written] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(
+        self,
+        recording: Recording,
+        group: h5py.Group,
+        decoder: Decoder,
+        partial: PartialFile,
+        sample_rate_hz: int,
+        dtype: str,
+        cleaning: Cleaning,
+    ) -> float:
+        """Write a recording to the ``group`` of pieces; returns its length there in seconds.
+
+        If it cannot be used, it is added to ``left_out`` and the length is 0. partial: keeps the decoded piece for a
+        later build. sample_rate_hz, dtype: of the corpus.
+        """
+        try:
+            piece = _piece(recording, decoder, partial, sample_rate_hz, dtype, cleaning)
+        except _Faulty as fault:
+            self.left_out.append(LeftOut(recording.source, str(fault)))
+            return 0.0
+        self.notes += [f"{recording.title!r}: {note}" for note in piece.notes]
+        texts = {"title": recording.title, "source": recording.source, "licence": recording.licence}
+        write_piece(group, piece.samples, sample_rate_hz, texts | {"split": recording.split or ""})
+        self.written.append(Written(_file_of(recording), recording.split, piece.print, recording.origin))
+        return piece.samples.size / sample_rate_hz
+
+
+def _require_space(
+    out: Path,
+    recordings: Sequence[Recording],
+    decoder: Decoder,
+    partial: PartialFile,
+    sample_rate_hz: int,
+    dtype: str,
+) -> None:
+    """Raise RnnaudioError if the disk of ``out`` has too little room for the recordings, by their stated lengths."""
+    to_decode = [r.load for r in recordings if isinstance(r.load, Path) and not partial.holds(r.load)]
+    kept_seconds = partial.seconds(sample_rate_hz) + sum(recording.seconds for recording in recordings)
+    require_space(out, to_decode, kept_seconds, decoder.stated_seconds, sample_rate_hz, dtype)
+
+
 def _piece(
     recording: Recording, decoder: Decoder, partial: PartialFile, sample_rate_hz: int, dtype: str, cleaning: Cleaning
 ) -> Kept:
-    """Load and clean a recording; _Faulty if it cannot be used."""
+    """Load and clean a recording, or take it from ``partial`` if an earlier build has done so; returns the piece.
+
+    _Faulty if it cannot be used. sample_rate_hz, dtype: of the corpus.
+    """
 
     def made() -> Kept:
         audio, notes = _prepared(recording, decoder, sample_rate_hz, cleaning)
@@ -273,7 +321,10 @@ def _piece(
 
 
 def _file_of(recording: Recording) -> Path | None:
-    """The file that a recording is or was read from, if it is there."""
+    """Return the file that a recording is read from; None if there is none.
+
+    For a piece of an earlier corpus, it is the file that is the source of the piece, if it exists.
+    """
     if isinstance(recording.load, Path):
         return recording.load
     source = Path(recording.source)
@@ -307,7 +358,10 @@ def _prepared(
 
 
 def _loaded(recording: Recording, sample_rate_hz: int) -> Audio:
-    """Load a recording by its function; returns its audio, resampled to the rate of the corpus."""
+    """Load a recording by its function; returns its audio, resampled to the rate of the corpus.
+
+    RnnaudioError if the function raises OSError, or if what it returns is not valid audio.
+    """
     assert not isinstance(recording.load, Path)
     try:
         audio, rate_hz = recording.load()
@@ -320,9 +374,10 @@ def _loaded(recording: Recording, sample_rate_hz: int) -> Audio:
 
 
 class _Decoding:
-    """Progress: pieces and minutes of sound so far, and the time left.
+    """Progress bar of a build: number of pieces and minutes of sound written so far, and the time left.
 
-    The time is estimated from the bytes of the files that are still to be decoded: what is decoded already takes none.
+    The time left is estimated from the sizes in bytes of the files still to be decoded; a piece that an earlier build
+    has decoded counts as 0 bytes.
     """
 
     def __init__(self, recordings: Sequence[Recording], partial: PartialFile, *, shown: bool) -> None:
@@ -341,7 +396,7 @@ class _Decoding:
         self._bar.close()
 
     def done(self, seconds: float) -> None:
-        """Count the next recording, of which ``seconds`` of sound are in the corpus."""
+        """Count the next recording as done; ``seconds``: its length in the corpus, 0 if it was left out."""
         self._n_done += 1
         self._seconds += seconds
         text = f"{self._n_done} of {self._n_pieces} pieces, {self._seconds / 60.0:.1f} min of sound"
@@ -354,9 +409,10 @@ class _Decoding:
 
 @contextmanager
 def _owned(out: Path, overwrite: bool) -> Iterator[None]:
-    """Keep other processes from writing the corpus, and remember it as checked once it is written.
+    """Context manager that keeps other processes from writing the corpus ``out`` while the block runs.
 
-    RnnaudioError if there is one that is not to be replaced.
+    After the block the corpus is recorded as checked (:func:`remember_own`). RnnaudioError if ``out`` exists and
+    ``overwrite`` is False, and the errors of :func:`rnnaudio.lock.owned_file`.
     """
     with owned_file(out):
         check_free(out, overwrite)
@@ -366,6 +422,6 @@ def _owned(out: Path, overwrite: bool) -> Iterator[None]:
 
 
 def check_free(out: Path, overwrite: bool) -> None:
-    """RnnaudioError if ``out`` exists and ``overwrite`` is False."""
+    """Raise RnnaudioError if ``out`` exists and ``overwrite`` is False."""
     if out.exists() and not overwrite:
         raise RnnaudioError(f"{visible(out)} exists: choose another name, or replace it with --overwrite")

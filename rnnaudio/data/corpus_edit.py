@@ -5,7 +5,6 @@ neither cleaned nor joined. Their texts and splits stay the same, and so do thei
 """
 
 import fnmatch
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -42,12 +41,13 @@ from rnnaudio.data.sources import IN_THE_CORPUS, LeftOut
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_file
 from rnnaudio.registry import nearest
+from rnnaudio.text import in_shell
 
 MOST_NAMES = 12
 
 
 class _Earlier(NamedTuple):
-    """A corpus that pieces are taken from."""
+    """An open corpus from which pieces are taken: sample rate, sample format, and a plan that holds its pieces."""
 
     sample_rate_hz: int
     dtype: str
@@ -55,7 +55,7 @@ class _Earlier(NamedTuple):
 
 
 def summary_of(path: Path) -> CorpusSummary:
-    """Measure all pieces of a corpus file and return its summary; RnnaudioError if it is no usable corpus."""
+    """Measure all pieces of a corpus file and return its summary; RnnaudioError if it is not a usable corpus."""
     with open_checked(path) as file:
         try:
             pieces = tuple(measure(piece, int(file.attrs["sample_rate_hz"]))[1] for piece in file["pieces"].values())
@@ -74,14 +74,19 @@ def add_to_corpus(
     cleaning: Cleaning = USUAL_CLEANING,
     splitting: Splitting = USUAL_SPLITTING,
     strict: bool = False,
+    out: Path | None = None,
+    overwrite: bool = True,
     progress: bool = True,
 ) -> CorpusSummary:
     """Add recordings to the corpus at ``path``; returns the summary of the new corpus.
 
+    out: path of the new corpus; None: the new corpus replaces the old one. overwrite: whether to replace an existing
+    file at that path.
+
     Pieces already in the corpus keep their splits; new pieces are assigned so that the total durations approximate the
     fractions. A new piece with the same sound as an old one goes to the split of the old one. Files whose path is the
     source of a piece in the corpus are left out. Sample rate and dtype stay those of the corpus. Other arguments and
-    errors are those of :func:`build_corpus`; RnnaudioError, too, if there is nothing to add.
+    errors are those of :func:`build_corpus`; also RnnaudioError if there is nothing to add.
     """
     with owned_file(path), _opened(path) as earlier:
         check_settings(earlier.dtype, splitting)
@@ -101,15 +106,18 @@ def add_to_corpus(
             )
         plan = _joined(earlier.plan, Plan(recordings, [*new.left_out, *left_out]))
         return write_corpus(
-            plan, Path(path), sample_rate_hz=earlier.sample_rate_hz, dtype=earlier.dtype, cleaning=cleaning,
-            splitting=splitting, strict=strict, progress=progress,
+            plan, Path(out or path), sample_rate_hz=earlier.sample_rate_hz, dtype=earlier.dtype, cleaning=cleaning,
+            splitting=splitting, strict=strict, overwrite=overwrite, progress=progress,
         )  # fmt: skip
 
 
-def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = True) -> CorpusSummary:
-    """Remove the pieces whose titles match a pattern (``*``, ``?``, ``[abc]``); returns the summary of what is left.
+def remove_from_corpus(
+    path: Path, patterns: Sequence[str], *, out: Path | None = None, overwrite: bool = True, progress: bool = True
+) -> CorpusSummary:
+    """Remove the pieces whose titles match a pattern (``*``, ``?``, ``[abc]``); returns the summary of the others.
 
-    A title also matches itself, and case matters. RnnaudioError if ``patterns`` is empty, if a pattern matches no
+    ``out`` and ``overwrite`` are those of :func:`add_to_corpus`. A pattern that equals a title matches it, too, even
+    if it contains ``*``, ``?`` or ``[``. Case matters. RnnaudioError if ``patterns`` is empty, if a pattern matches no
     title, or if a split would be empty.
     """
     with owned_file(path), _opened(path) as earlier:
@@ -129,14 +137,15 @@ def remove_from_corpus(path: Path, patterns: Sequence[str], *, progress: bool = 
             )
         notes = [_without_gone(note, recordings, kept) for note in earlier.plan.notes]
         plan = earlier.plan._replace(recordings=kept, notes=list(filter(None, notes)))
-        return _rewritten(plan, Path(path), earlier, progress)
+        return _rewritten(plan, Path(out or path), earlier, progress, overwrite)
 
 
 def _without_gone(note: str, before: Sequence[Recording], kept: Sequence[Recording]) -> str:
-    """A note after the removal of pieces; empty if nothing is left of it.
+    """Return a note as it reads after the removal of pieces; empty if it no longer applies.
 
-    Dropped are the notes on removed pieces. A note that names pieces with the same sound is about those that are left,
-    if there are two or more.
+    A note on a single piece no longer applies if the piece was removed. A note that names pieces with the same sound
+    is rewritten to name those that are left, if there are two or more. before, kept: recordings before and after the
+    removal.
     """
     titles = {one.title for one in before} - {one.title for one in kept}
     if note.startswith(tuple(f"{title!r}: " for title in titles)):
@@ -149,7 +158,10 @@ def _without_gone(note: str, before: Sequence[Recording], kept: Sequence[Recordi
 
 
 def _named(recording: Recording, names: str) -> str:
-    """The name by which a recording stands in a list, separated by commas, of names; empty if it does not."""
+    """Return the name that ``names`` uses for a recording: its source, or the file name at the end of its source.
+
+    names: names separated by commas. The result is empty if the recording is not among them.
+    """
     for name in (recording.source, Path(recording.source).name):
         if name and f", {name}, " in f", {names}, ":
             return name
@@ -182,7 +194,10 @@ def merge_corpora(
 
 
 def _rewritten(plan: Plan, out: Path, like: _Earlier, progress: bool, overwrite: bool = True) -> CorpusSummary:
-    """Write a corpus of pieces of earlier ones, at the rate and in the format of ``like``."""
+    """Write pieces of earlier corpora to ``out``, without cleaning; returns the summary.
+
+    like: sets the sample rate and the sample format of the new corpus.
+    """
     return write_corpus(
         plan, out, sample_rate_hz=like.sample_rate_hz, dtype=like.dtype, cleaning=AS_IT_IS, overwrite=overwrite,
         progress=progress,
@@ -191,7 +206,7 @@ def _rewritten(plan: Plan, out: Path, like: _Earlier, progress: bool, overwrite:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Earlier]:
-    """The recordings, notes and what was left out of a corpus, whose file stays open."""
+    """Context manager that yields an open corpus as a source of pieces; its file is open while the block runs."""
     with open_checked(path) as file:
         rate_hz, origin = int(file.attrs["sample_rate_hz"]), str(Path(path).resolve())
         verification = Verification(Path(path), file)
@@ -216,7 +231,10 @@ def _loader(piece: h5py.Dataset, rate_hz: int, verification: Verification) -> Ca
 
 
 def _joined(*plans: Plan) -> Plan:
-    """All recordings; what was left out of a corpus, but is a recording now, is forgotten."""
+    """Join plans into one; equal notes are kept once.
+
+    Files that were left out of an earlier corpus are dropped from ``left_out_earlier`` if they are recordings now.
+    """
     recordings = [recording for plan in plans for recording in plan.recordings]
     present = {recording.source for recording in recordings}
     left_out = [one for plan in plans for one in plan.left_out]
@@ -232,4 +250,4 @@ def _matches(title: str, pattern: str) -> bool:
 def _nearest(pattern: str, titles: Sequence[str], path: Path) -> str:
     hint = nearest(pattern, titles)
     many = not hint.startswith("did you mean") and len(titles) > MOST_NAMES
-    return f"`rnnaudio corpus list {shlex.quote(str(path))}` names all {len(titles)}" if many else hint
+    return f"`rnnaudio corpus list {in_shell(path)}` names all {len(titles)}" if many else hint

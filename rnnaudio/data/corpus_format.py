@@ -1,8 +1,9 @@
 """Opening of corpus files (:mod:`rnnaudio.corpus_file`); a child process first checks files that were not checked yet.
 
 A checked file is recognised by the SHA-256 of everything in it except the samples, whose bytes cannot mislead HDF5.
-Size, time and inode are not enough: they can be set, and they stay the same when a disk flips a bit. A sum of the
-whole file would take a second per gigabyte. The sums are kept in the user's cache folder, by the path of the file.
+Size, modification time and inode are not enough: they can be set, and they stay the same when a disk flips a bit. A
+checksum of the whole file would take a second per gigabyte. The checksums are kept in the user's cache folder, by the
+path of the file.
 """
 
 import contextlib
@@ -36,8 +37,8 @@ def open_checked(path: Path) -> h5py.File:
     """Open a corpus read-only; returns the open file.
 
     Everything except the samples is checked first, unless the file has passed this check before. RnnaudioError if the
-    file is missing, cannot be read, is truncated, not HDF5, not a corpus or of an unknown version, lacks an attribute
-    or a split, or fails another check of :mod:`rnnaudio.corpus_file.structure`.
+    file is missing, cannot be read, is truncated, is not HDF5, is not a corpus, has an unknown version, lacks an
+    attribute or a split, or fails another check of :mod:`rnnaudio.corpus_file.structure`.
     """
     path = Path(path)
     if not path.is_file():
@@ -62,7 +63,10 @@ def remember_own(path: Path) -> None:
 
 
 def _checked_by_child(path: Path) -> tuple[list[Extent], str]:
-    """Run the check; returns the places of the samples and the sum of the rest. Unusable if the file does not pass."""
+    """Check a file in a child process; returns (extents of the samples, SHA-256 of everything else).
+
+    Unusable if the file does not pass, or if the child crashes or takes too long.
+    """
     seconds = min(MOST_SECONDS, SECONDS + path.stat().st_size // BYTES_PER_EXTRA_SECOND)
     with start_child("check", path, str(seconds)) as child:
         try:
@@ -101,7 +105,10 @@ def _record(path: Path) -> Path:
 
 
 def _is_known(path: Path) -> bool:
-    """Tell whether the file has passed the check: size and bytes, except those of the samples, are the same."""
+    """Return True if the file has passed the check before and has not changed since.
+
+    Size and SHA-256 of everything except the samples are compared, and the versions of the check and of HDF5.
+    """
     try:
         known = json.loads(_record(path).read_text())
         return (
@@ -114,7 +121,11 @@ def _is_known(path: Path) -> bool:
 
 
 def _remember(path: Path, samples: list[Extent], sha256: str) -> None:
-    """Keep what a file is known by; without a folder that can be written, it is checked each time."""
+    """Record in the cache folder that a file has passed the check.
+
+    samples: extents of the samples. sha256: of everything else. Nothing is recorded if the folder cannot be written,
+    or if more than 256 MiB of the file are not samples; the file is then checked each time that it is opened.
+    """
     n_bytes = path.stat().st_size
     if n_bytes - sum(stop - start for start, stop in samples) > MOST_HASHED_BYTES:
         return
@@ -129,7 +140,7 @@ def _remember(path: Path, samples: list[Extent], sha256: str) -> None:
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Remove the older half of the records if there are too many, such as those of corpora that are gone."""
+    """Remove the 500 oldest records in the folder if it holds more than 1000."""
     records = list(folder.glob("*.json"))
     if len(records) > MOST_KNOWN:
         for record in sorted(records, key=lambda one: one.stat().st_mtime_ns)[: MOST_KNOWN // 2]:

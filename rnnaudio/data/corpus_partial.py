@@ -1,4 +1,4 @@
-"""Pieces already decoded, kept beside a corpus while it is built, so that a build that was broken off can go on.
+"""Storage of decoded pieces beside a corpus while it is built, so that an interrupted build can be continued.
 
 While pieces are decoded, the file ``OUT.h5.pieces.part`` is only appended to, so that a killed process leaves at most
 the last piece incomplete. Its contents:
@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from rnnaudio.atomic import break_links
 from rnnaudio.audio.arrays import Array
 from rnnaudio.data.landmarks import Print
 from rnnaudio.data.likeness import EDGES_HZ
@@ -33,7 +34,15 @@ State = tuple[str, int, int]  # absolute path, size in bytes, time of change in 
 
 
 class Kept(NamedTuple):
-    """A decoded and cleaned piece: samples (n_samples,) in the dtype of the corpus, fingerprint, and notes."""
+    """A decoded and cleaned piece.
+
+    samples
+        (n_samples,) in the dtype of the corpus.
+    print
+        fingerprint of the sound, see :func:`rnnaudio.data.likeness.print_of`.
+    notes
+        texts on its decoding and cleaning.
+    """
 
     samples: Array
     print: Print
@@ -41,17 +50,18 @@ class Kept(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a piece lies in the file, and the line that describes it."""
+    """Place of a piece in the file: byte offset of its samples, and the decoded line of JSON before them."""
 
     offset: int
     line: dict[str, Any]
 
 
 class PartialFile:
-    """The file beside the corpus ``out``, for pieces that are decoded with the same ``settings``.
+    """The file of decoded pieces beside the corpus ``out``.
 
-    settings: everything, besides its file, that the samples of a piece depend on; one entry is ``dtype``. The
-    attribute ``notes`` lists, once the file is open, what an earlier build left that was discarded, and why.
+    settings: everything that the samples of a piece depend on, except the audio file itself; one entry is ``dtype``.
+    Pieces decoded with other settings are discarded. Once the file is open, the attribute ``notes`` lists what was
+    discarded, and why.
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Setting]) -> None:
@@ -66,11 +76,12 @@ class PartialFile:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Context in which a build has the file open; at its end, the file is removed if the build succeeded.
+        """Context manager that opens the file for a build, and removes it after a block that raises no exception.
 
-        It is also removed if the build failed and the file holds no piece. The process must own the corpus
+        After an exception the file is removed only if it holds no piece. The process must own the corpus
         (:mod:`rnnaudio.lock`). OSError if the file cannot be written.
         """
+        break_links(self.path)
         with self.path.open("a+b") as self._file:
             try:
                 self._read()
@@ -83,9 +94,9 @@ class PartialFile:
 
     @contextlib.contextmanager
     def named_in_errors(self) -> Iterator[None]:
-        """Context that adds, to a RnnaudioError or KeyboardInterrupt raised in it, where decoded pieces are kept.
+        """Context manager that adds the path of this file to the message of an exception raised in the block.
 
-        The exception is unchanged if the file holds no piece.
+        It does so for RnnaudioError and KeyboardInterrupt, if the file exists and holds a piece.
         """
         try:
             yield
@@ -99,14 +110,14 @@ class PartialFile:
             raise type(error)(f"{error}; {left}" if str(error) else left) from error
 
     def holds(self, path: Path) -> bool:
-        """Whether the partial file holds the piece of the file ``path`` in its present state.
+        """Return True if the partial file holds the piece of the file ``path`` in its present state.
 
-        The state is given by absolute path, size and modification time.
+        The state consists of absolute path, size and modification time.
         """
         return _state(path) in self._places
 
     def piece(self, path: Path, decode: Callable[[], Kept]) -> Kept:
-        """Return the piece of the file ``path``: the one kept, or else the result of ``decode``, which is then kept.
+        """Return the piece of the file ``path``: the kept one, or else the result of ``decode``, which is then kept.
 
         A kept piece whose SHA-256 sum differs is decoded again. OSError if the partial file cannot be written.
         """
@@ -121,16 +132,16 @@ class PartialFile:
         return decoded
 
     def seconds(self, sample_rate_hz: int) -> float:
-        """Total length, in seconds, of the pieces in the file."""
+        """Return the total length, in seconds, of the pieces in the file."""
         return sum(place.line["n_samples"] for place in self._places.values()) / sample_rate_hz
 
     def all_notes(self) -> list[str]:
-        """List ``notes`` and, if pieces were taken from an earlier build, a note with their number."""
+        """Return ``notes`` and, if pieces were taken from an earlier build, a note with their number."""
         taken = f"{self.n_taken} pieces were decoded by an earlier build, which was broken off"
         return [*self.notes, taken] if self.n_taken else self.notes
 
     def _read(self) -> None:
-        """Find the pieces in the file; if it is of other settings or no such file, begin anew."""
+        """Find the pieces in the file; if it is damaged, or was written with other settings, empty it."""
         self._file.seek(0)
         head = self._line()
         if head is None or not isinstance(head, dict) or head.get("format") != FORMAT:
@@ -151,7 +162,7 @@ class PartialFile:
         self._file.truncate(end)  # the piece that was being written
 
     def _read_places(self) -> int:
-        """Find the complete pieces; returns where they end."""
+        """Find the complete pieces; returns the byte offset at which the last of them ends."""
         n_bytes = os.fstat(self._file.fileno()).st_size
         while True:
             end = self._file.tell()
@@ -169,7 +180,7 @@ class PartialFile:
         return int(line["n_samples"] * self._dtype.itemsize + line["n_hops"] * N_BANDS * 4)
 
     def _line(self) -> Any:
-        """The next line, decoded; None if it is not a whole line of JSON."""
+        """Read the next line and decode it; returns None if it is not a complete line of JSON."""
         line = self._file.readline(LONGEST_LINE)
         try:
             return json.loads(line) if line.endswith(b"\n") else None
@@ -182,7 +193,7 @@ class PartialFile:
         self._file.flush()
 
     def _kept(self, state: State | None) -> Kept | None:
-        """The piece of a state, or None, with a note, if its bytes have changed."""
+        """Read the piece of a file in this state; None, with a note, if its SHA-256 sum differs."""
         assert state is not None
         offset, line = self._places[state]
         self._file.seek(offset)
@@ -216,7 +227,7 @@ class PartialFile:
 
 
 def _state(path: Path) -> State | None:
-    """Name and state of a file; None if it cannot be examined."""
+    """Return absolute path, size in bytes and modification time in ns of a file; None if it cannot be examined."""
     try:
         status = path.stat()
     except OSError:

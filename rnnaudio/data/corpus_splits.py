@@ -27,19 +27,19 @@ Grouping: TypeAlias = Literal["name", "folder", "none"]
 
 @dataclass(frozen=True)
 class Splitting:
-    """How pieces are assigned to train, valid and test.
+    """Rules for assigning pieces to train, valid and test.
 
     seed
         random seed of the assignment.
     fractions
         target shares of train, valid and test in the total duration; all positive, their sum is 1.
     group
-        which pieces go to the same split: all of one ``folder``; those of a folder whose names differ only in the
-        number of a part or copy (``name``); or no particular ones (``none``). Pieces that hold the same sound go to
-        the same split in any case, unless different splits are given for them. Grouping by folder or name is dropped
-        if no piece has a given split and there would be fewer than three groups, or a group with over 70 % of the
-        sound. If some pieces have a given split, it is dropped if there would be fewer groups without a given split
-        than splits that are given for no piece.
+        pieces that form a group, which goes to one split: all pieces of a folder (``folder``), or those of a folder
+        whose names differ only in the number of a part or copy (``name``); ``none``: no such groups. Pieces that hold
+        the same sound go to the same split in any case, unless different splits are given for them. Grouping by folder
+        or name is dropped in two cases. One is that no split is given for any piece, and there are fewer than three
+        groups, or a group has over 70 % of the sound. The other is that splits are given for some pieces, and too few
+        groups without a given split are left to fill the splits that are given for no piece.
     valid, test
         files and folders whose pieces go to validation and to test.
     least_seconds
@@ -58,7 +58,7 @@ class Splitting:
         return {"valid": tuple(map(Path, self.valid)), "test": tuple(map(Path, self.test))}
 
     def check(self) -> None:
-        """RnnaudioError for a seed out of range, or fractions that are not three positive numbers whose sum is 1."""
+        """Raise RnnaudioError for a seed out of range, or fractions that are not three positive numbers of sum 1."""
         if len(self.fractions) != 3 or min(self.fractions) <= 0.0 or abs(sum(self.fractions) - 1.0) > 1e-6:
             raise RnnaudioError(
                 f"fractions: got {self.fractions}, expected three positive numbers (train, valid, test) that sum to 1"
@@ -67,7 +67,7 @@ class Splitting:
 
 
 def key_of(path: Path, group: Grouping) -> str:
-    """Name of the group that a file belongs to under :attr:`Splitting.group`; a group goes to one split as a whole."""
+    """Return the name of the group to which a file belongs; ``group``: see :class:`Splitting`."""
     if group == "folder":
         return str(path.parent)
     if group == "name":
@@ -78,8 +78,8 @@ def key_of(path: Path, group: Grouping) -> str:
 def united(keys: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[int]:
     """Group the pieces; returns for each piece the number of its group, counted from 0 in the order of the pieces.
 
-    Pieces with equal ``keys`` are in one group, and so are pieces whose indices form one of the ``pairs``. Groups that
-    share a piece are merged.
+    Pieces with equal ``keys`` are in one group, and so are the two pieces of each of the ``pairs`` of indices. Groups
+    that share a piece are merged.
     """
     parent = list(range(len(keys)))
 
@@ -101,13 +101,14 @@ def united(keys: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[int]:
 def assign_groups(
     n_samples: Sequence[int], given: Sequence[str | None], groups: Sequence[int], splitting: Splitting, least: int = 0
 ) -> list[str]:
-    """Assign the groups to the splits; returns the split (train, valid or test) of every piece.
+    """Assign groups of pieces to the splits; returns the split (train, valid or test) of every piece.
 
-    All pieces of a group go to one split, the first that is given for any of them; only a piece for which another
-    split is given goes to that one. Groups without a given split are assigned by :func:`assign_splits`.
+    A group goes to one split: the first that is given for any of its pieces or, if none is given, the one that
+    :func:`assign_splits` chooses. Only a piece for which a different split is given leaves its group and goes there.
 
-    n_samples, given: length of each piece, and the split given for it or None. groups: number of each piece's group,
-    see :func:`united`. least: ``least_samples`` of :func:`assign_splits`. RnnaudioError if a split would be empty.
+    n_samples: length of each piece in samples. given: split given for each piece, or None. groups: number of each
+    piece's group, from 0, as :func:`united` returns it. splitting: the fractions and the seed. least: the argument
+    ``least_samples`` of :func:`assign_splits`. RnnaudioError if a split would be empty.
     """
     n_groups = max(groups, default=-1) + 1
     durations: list[int] = [0] * n_groups
@@ -120,13 +121,14 @@ def assign_groups(
 
 
 def uninformative(groups: Sequence[int], n_samples: Sequence[int], given: Sequence[str | None] = ()) -> str:
-    """Reason why splitting by these groups is not sensible; empty if there is none.
+    """Return the reason why splitting by these groups is not sensible, as text; empty if there is none.
 
     If no piece has a given split, the reasons are: fewer than three groups, or a group with over 70 % of the sound. If
-    some have one, the reason is: fewer groups without a given split than splits that are given for no piece.
+    some pieces have a given split, the reason is: the groups without a given split are fewer than the splits that are
+    given for no piece, so that these splits cannot all be filled.
 
-    groups, n_samples, given: for each piece, the number of its group, its length in samples, and its given split or
-    None; an empty ``given``: no piece has one.
+    groups: number of each piece's group. n_samples: length of each piece in samples. given: split given for each
+    piece, or None; empty if none is given.
     """
     if any(given):
         has_split = {group for group, split in zip(groups, given, strict=True) if split}
@@ -158,24 +160,16 @@ def assign_splits(
 
     A piece keeps its given split; the others are assigned at random such that the durations approximate the fractions.
 
-    n_samples, given: length of each piece, and the split given for it or None. fractions: shares of train, valid and
-    test in the total duration. seed: determines the random orders.
+    n_samples: length of each piece in samples. given: split given for each piece, or None. fractions: shares of train,
+    valid and test in the total duration. seed: determines the random orders. least_samples: shortest duration to aim
+    for in validation and in test, at most a quarter of the total each.
 
     Tries 200 random orders of the pieces without a given split. Each order is cut into test, validation and training
-    where the cumulative durations come nearest to those that test and validation lack. Of the results, those in which
-    validation and test fall least short of ``least_samples`` (at most a quarter of the total) are considered, and the
-    one with the smallest deviation from the fractions is returned. RnnaudioError if a split would be empty.
+    pieces at the places that come nearest to the durations still lacking in test and validation. The order is chosen
+    with which validation and test fall least short of ``least_samples``; among equal orders, the one with the smallest
+    deviation from the fractions. RnnaudioError if a split would be empty.
     """
-    total = sum(n_samples)
-    wanted = {split: share * total for split, share in zip(SPLITS, fractions, strict=True)}
-    for split in ("valid", "test"):
-        raised = max(wanted[split], min(least_samples, total / 4))
-        wanted["train"] -= raised - wanted[split]
-        wanted[split] = raised
-    lacking = {
-        split: wanted[split] - sum(n for n, own in zip(n_samples, given, strict=True) if own == split)
-        for split in SPLITS
-    }
+    lacking = _lacking(n_samples, given, fractions, least_samples)
     least = {split: int(split not in given) for split in SPLITS}
     free = np.array([number for number, split in enumerate(given) if split is None], int)
     if free.size < sum(least.values()):
@@ -202,6 +196,26 @@ def assign_splits(
     return [split or splits[number] for number, split in enumerate(given)]
 
 
+def _lacking(
+    n_samples: Sequence[int], given: Sequence[str | None], fractions: Sequence[float], least_samples: int
+) -> dict[str, float]:
+    """Compute the number of samples that each split lacks in addition to its given pieces; returns them by split.
+
+    Arguments are those of :func:`assign_splits`. A number is negative if the given pieces exceed the share of the
+    split.
+    """
+    total = sum(n_samples)
+    wanted = {split: share * total for split, share in zip(SPLITS, fractions, strict=True)}
+    for split in ("valid", "test"):
+        raised = max(wanted[split], min(least_samples, total / 4))
+        wanted["train"] -= raised - wanted[split]
+        wanted[split] = raised
+    return {
+        split: wanted[split] - sum(n for n, own in zip(n_samples, given, strict=True) if own == split)
+        for split in SPLITS
+    }
+
+
 def _nearest(sums: Whole, target: float, least: int, most: int) -> int:
-    """Index from `least` to `most` whose sum is nearest to the target."""
+    """Return the index from `least` to `most`, inclusive, of the sum that is nearest to the target."""
     return least + int(np.argmin(np.abs(sums[least : most + 1] - target)))

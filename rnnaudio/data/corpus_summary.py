@@ -83,7 +83,7 @@ class CorpusSummary:
     unchecked: str = ""
 
     def seconds(self, split: str) -> float:
-        """Duration of a split in seconds."""
+        """Return the duration of a split in seconds."""
         return sum(piece.seconds for piece in self.pieces if piece.split == split)
 
     def __str__(self) -> str:
@@ -92,19 +92,19 @@ class CorpusSummary:
     def table(self, most_rows: int | None = None) -> str:
         """Format the summary as a table.
 
-        most_rows: most pieces, most notes, and most files left out on purpose that are listed; None: all. Files that
-        cannot be used are always listed.
+        most_rows: maximum number of pieces, of notes, and of files left out on purpose, that are listed; None: all are
+        listed. Files that cannot be used are always listed.
         """
         total = sum(piece.seconds for piece in self.pieces)
         lines = [
-            f"{self.path}: {len(self.pieces)} pieces, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
+            f"{self.path}: {_pieces(len(self.pieces))}, {_clock(total)}, {self.sample_rate_hz} Hz, {self.dtype}, "
             f"training mean {self.mean:.6f}, standard deviation {self.std:.6f}"
         ]
         for split in SPLITS:
             n_pieces = sum(piece.split == split for piece in self.pieces)
             lines.append(
                 f"  {split:5}  {_clock(self.seconds(split)):>10}  {self.seconds(split) / total:6.1%}  "
-                f"{n_pieces} pieces"
+                f"{_pieces(n_pieces)}"
             )
         lines.append(f"  {'split':5}  {'duration':>10}  {'rms dBFS':>8}  {'clipped':>8}  {'silent':>7}  title")
         for piece in self.pieces[:most_rows]:
@@ -126,7 +126,7 @@ class CorpusSummary:
 
 
 def on_unchecked(files: Iterable[Path]) -> str:
-    """Make a sentence that counts the files whose formats have no checksums; empty if there are none.
+    """Make a sentence that counts the files whose formats have no checksums; empty if there are no such files.
 
     Files that cannot be read are ignored.
     """
@@ -148,10 +148,10 @@ def same_note(names: Sequence[str], splits: Sequence[str]) -> str:
 
 
 def is_of_the_whole(note: str) -> bool:
-    """Whether a note is about all pieces of a corpus together, and outdated when pieces are added or removed.
+    """Return True if a note becomes outdated when pieces are added to the corpus or removed from it.
 
-    Such are the notes of :func:`notes_on`, which are made anew, and the number of groups, which is counted anew when
-    pieces are assigned to splits.
+    These are the notes of :func:`notes_on`, which are then made anew, and the note on the number of groups, which are
+    counted anew when pieces are assigned to splits.
     """
     ends = (LEVEL_NOTE, CLIPPED_NOTE, SILENT_NOTE, EARLIER_SILENT_NOTE)
     return note.endswith(ends) or bool(GROUPS_NOTE.fullmatch(note))
@@ -180,10 +180,11 @@ def _entries(file: h5py.File, name: str) -> list[Any]:
 
 
 def notes_on(pieces: Sequence[PieceSummary]) -> list[str]:
-    """Make notes on unusual pieces, each with the option that helps, if there is one.
+    """Make notes on unusual pieces; a note ends with the option that helps, if there is one.
 
-    Noted are a median level of the pieces below -45 dBFS, pieces more than 20 dB from the median level, pieces with
-    more than .1 % of their samples at full scale, and pieces that are silent for more than half of their time.
+    There is a note if the median level of the pieces is below -45 dBFS, and one for each piece that is more than 20 dB
+    from the median level, has more than .1 % of its samples at full scale, or is silent for more than half of its
+    time.
     """
     notes = []
     median = float(np.median([piece.rms_dbfs for piece in pieces]))
@@ -217,9 +218,9 @@ class Moments(NamedTuple):
     squares: float
 
     def merged(self, other: "Moments") -> "Moments":
-        """Moments of the union of both sets, computed without the cancellation of sum(x^2) - n mean^2.
+        """Return the moments of the union of both sets.
 
-        Chan, Golub and LeVeque (1979).
+        They are computed without the cancellation of sum(x^2) - n mean^2, as in Chan, Golub and LeVeque (1979).
         """
         n = self.n + other.n
         difference = other.mean - self.mean
@@ -255,6 +256,10 @@ def measure(piece: h5py.Dataset, sample_rate_hz: int) -> tuple[Moments, PieceSum
         n_clipped / moments.n,
         n_silent / max(1, n_frames),
     )
+
+
+def _pieces(n: int) -> str:
+    return f"{n} piece{'s' * (n != 1)}"
 
 
 def _clock(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Comparison of samples with their SHA-256 sums before they are used.
 
-The Fletcher-32 sums that HDF5 checks whenever it reads belong to single chunks: they cannot notice that chunks are
-swapped, or that the address of one is wrong and leads to another.
+HDF5 checks a Fletcher-32 checksum of each chunk whenever it reads the chunk. These checksums cannot reveal that chunks
+were swapped, or that a wrong address leads to another chunk.
 """
 
 import json
@@ -29,8 +29,10 @@ class Verification:
 
     ``require`` is called before samples of a piece are read, and compares the piece if that has not been done yet.
     Within :meth:`in_background`, a child process compares all pieces, and ``require`` only raises an error if the
-    child has found a fault. A child, because h5py lets only one thread read at a time, so that a thread would hold up
-    those that read batches.
+    child has found a fault. A thread in place of the child would hold up the threads that read batches, because h5py
+    lets only one thread read at a time.
+
+    path, file: path of the corpus, and the open file.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -65,16 +67,16 @@ class Verification:
         self._raise(fault_of(piece))
 
     def raise_fault(self) -> None:
-        """RnnaudioError if a child process (:meth:`in_background`) has ended and found a fault."""
+        """Raise RnnaudioError if a child process (:meth:`in_background`) has ended and found a fault."""
         with self._lock:
             if self._child is not None and self._child.poll() is not None:
                 self._take_result(self._child)
         self._raise(self._fault)
 
     def wait(self) -> None:
-        """Wait for the child, if there is one, to compare all pieces; RnnaudioError if it has found a fault.
+        """Wait until the child process, if there is one, has compared all pieces; RnnaudioError if it found a fault.
 
-        A signal that asks the process to end also ends the waiting.
+        A signal that asks this process to end also ends the waiting.
         """
         child = self._child
         while child is not None and child.poll() is None and not interrupt.received():
@@ -83,7 +85,7 @@ class Verification:
 
     @contextmanager
     def in_background(self, pieces: Sequence[h5py.Dataset]) -> Iterator[None]:
-        """Context in which a child process compares the pieces; the child is ended with the block."""
+        """Context manager in which a child process compares the pieces; the child is ended when the block ends."""
         self._pieces = pieces
         with start_child("samples", self._path) as self._child:
             child = self._child
@@ -94,7 +96,10 @@ class Verification:
                 child.kill()
 
     def _take_result(self, child: subprocess.Popen[bytes]) -> None:
-        """Take the result of a child that has ended. If it was killed, pieces are compared when they are read."""
+        """Read the result of a child that has ended.
+
+        If it was killed or has failed, there is no result, and each piece is compared when it is first read.
+        """
         self._child = None
         output, _ = child.communicate()
         if child.returncode == 0:

@@ -22,11 +22,11 @@ MOST_NOTE_BYTES = 40_000  # HDF5 keeps attributes up to 64 KiB
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Context with a new HDF5 file, opened for writing without a chunk cache, and closed at the end.
+    """Context manager that opens a new HDF5 file for writing, without a chunk cache, and closes it at the end.
 
-    If the disk is full, HDF5 fails to write cached chunks when it closes the file, and crashes the process. Without
-    the cache, the write itself fails with an OSError; if h5py raises RuntimeError for a failed write, that is replaced
-    by an OSError with the same errno.
+    On a full disk, HDF5 with a chunk cache fails to write cached chunks when it closes the file, and crashes the
+    process. Without the cache, the write itself fails with an OSError. A RuntimeError that h5py raises for a failed
+    write is replaced by an OSError with the same errno.
     """
     file = h5py.File(path, "w", rdcc_nbytes=0)
     try:
@@ -65,11 +65,11 @@ def write_attributes(
     notes: Sequence[str],
     settings: Mapping[str, int | str],
 ) -> float:
-    """Write the attributes of a corpus, last ``contents_sha256``; returns the standard deviation of training samples.
+    """Write the attributes of a corpus; returns the standard deviation of the training samples.
 
-    moments: of the training samples. settings: ``sample_rate_hz`` and ``dtype``. Lists too long for an HDF5 attribute
-    are cut. RnnaudioError if the training samples are constant (standard deviation 1e-6 or less), or if there are more
-    than 100,000 pieces.
+    ``contents_sha256`` is written last. moments: of the training samples, on the scale -1 to 1. settings:
+    ``sample_rate_hz`` and ``dtype``. Lists too long for an HDF5 attribute are cut. RnnaudioError if the training
+    samples are constant (standard deviation 1e-6 or less), or if there are more than 100,000 pieces.
     """
     std = (moments.squares / moments.n) ** 0.5
     if std <= LEAST_STD:
@@ -88,7 +88,7 @@ def write_attributes(
 
 
 def _as_attribute(entries: Sequence[str | LeftOut], more: str | LeftOut) -> str:
-    """The entries as a JSON list, cut to what an HDF5 attribute can hold, with ``more`` in place of the rest."""
+    """Format entries as a JSON list that fits into an HDF5 attribute; ``more`` takes the place of those cut."""
     kept: list[str | LeftOut] = []
     n_bytes = 0
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Piano music included in the package: a minute for examples and tests, and more for the demo.
+"""Piano music included in the package: a minute for examples and tests, and four and a half more for the demo.
 
 ``piano/README.md`` lists its sources.
 """

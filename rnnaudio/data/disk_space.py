@@ -14,7 +14,7 @@ SPARE = 1.02  # checksums and index
 
 
 def n_bytes(path: Path) -> int:
-    """Size of a file in bytes; 0 if the file cannot be examined."""
+    """Return the size of a file in bytes; 0 if the file cannot be examined."""
     try:
         return path.stat().st_size
     except OSError:
@@ -36,9 +36,12 @@ def require_space(
     continued, and then copied from there.
 
     to_decode: the files still to be decoded. kept_seconds: duration of the audio that is only copied. seconds_of:
-    returns the duration in seconds that a file states, or None if it states none (counted as 0 s). It is called only
-    if the disk has no room for the longest audio that files of these sizes can hold, a second per 500 bytes; a file
-    that states more counts with this maximum.
+    function that returns the duration in seconds that a file states, or None if it states none (counted as 0 s).
+    sample_rate_hz, dtype: those of the corpus.
+
+    A first estimate assumes that a file holds a second of audio per 500 bytes, the most that is possible.
+    ``seconds_of`` is called only if the disk has no room for that; if a file states a longer duration than the first
+    estimate, the first estimate is used.
     """
     files = list(to_decode)
     bytes_per_second = SPARE * sample_rate_hz * np.dtype(dtype).itemsize

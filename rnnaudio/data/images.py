@@ -22,7 +22,7 @@ class ImageBatch(NamedTuple):
 def checked_images(images: Images, n_pixels: int, name: str = "images") -> Images:
     """Return images (n, n_pixels) as float32; RnnaudioError for another shape, no image, or values outside 0 to 1.
 
-    name: what the error message calls the images.
+    name: word for the images in the error message.
     """
     images = np.asarray(images)
     if images.ndim != 2 or images.shape[1] != n_pixels or not len(images):
@@ -39,7 +39,7 @@ def checked_images(images: Images, n_pixels: int, name: str = "images") -> Image
 def binarised(images: Images, key: tuple[int, ...]) -> Images:
     """Sample binary images of the same shape, float32: a pixel of value p becomes 1 with probability p, else 0.
 
-    key: whole numbers that seed the random numbers.
+    key: whole numbers that seed the random numbers; the same key gives the same result.
     """
     uniform = np.random.default_rng((*key, PURPOSE)).random(images.shape, np.float32)
     return (uniform < images).astype(np.float32)

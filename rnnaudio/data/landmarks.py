@@ -1,8 +1,9 @@
 """Shortlist of the pairs of pieces that may hold the same sound, found by comparing the sound after strong onsets.
 
 The time to compare all pairs of pieces grows with the square of their number. To avoid this, up to 32 strong onsets of
-each piece are its landmarks, each described by 12 numbers. For each landmark of a piece, the landmarks with similar
-descriptions at similar times vote for the pieces to which they belong.
+each piece are its landmarks, each described by 12 numbers. For each landmark of a piece, the landmarks of other pieces
+with similar descriptions at similar times vote for their pieces. The pieces with the most votes for one shift in time
+form the shortlist.
 """
 
 from collections import defaultdict
@@ -35,16 +36,20 @@ N_NEAREST = 8
 
 
 def may_be_compared(origin: str, other: str) -> bool:
-    """True if prints of these origins may be compared: unless both origins are the same and not empty."""
+    """Return False if both pieces come from the same earlier corpus, else True.
+
+    origin, other: path of the corpus from which each piece was taken; empty for a piece that was taken from none.
+    """
     return not origin or origin != other
 
 
 def candidates(prints: Sequence[Print], origins: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Iterate over the pairs of indices of prints that may be of the same sound.
+    """Yield the pairs of indices of prints that may be of the same sound.
 
-    Every pair whose lengths differ by at most 1 s or 2 %, whichever is more, and whose origins may be compared, see
-    :func:`may_be_compared`, if there are no more than 32 pairs of such lengths per print; else the shortlisted pairs.
-    A shortlisted pair may occur twice, in either order. Prints must not be empty.
+    Only pairs whose origins may be compared (:func:`may_be_compared`) and whose lengths differ by at most 1 s or 2 %,
+    whichever is more, are considered. If there are at most 32 pairs of such lengths per print, all of them are
+    yielded; otherwise only the pairs of the shortlist, where a pair may occur twice, in either order. Prints must not
+    be empty.
     """
     lengths = np.array([len(one) for one in prints])
     order = np.argsort(lengths, kind="stable")
@@ -76,7 +81,11 @@ def _shortlisted(
 
 
 class _Landmarks:
-    """The landmarks of the pieces ``own``, to be searched."""
+    """Search index of the landmarks of some pieces.
+
+    described: for every piece, the result of :func:`landmarks`. own: indices of the pieces whose landmarks are
+    searched.
+    """
 
     def __init__(self, described: Sequence[tuple[NDArray[np.int_], Floats]], own: Sequence[int]):
         self._places = np.concatenate([described[k][0] for k in own])
@@ -86,7 +95,12 @@ class _Landmarks:
     def most_like(
         self, piece: int, places: NDArray[np.int_], descriptions: Floats, lengths: NDArray[np.int_]
     ) -> list[int]:
-        """The pieces with most votes for one shift in time, 16 at most, of a length like that of ``piece``."""
+        """Return the indices of up to 16 pieces most like ``piece``, in descending order of votes.
+
+        The votes for a piece are those for the one shift in time that gets the most. Pieces whose length differs from
+        that of ``piece`` by more than 1 s or 2 %, whichever is more, are left out. piece: an index. places,
+        descriptions: its landmarks. lengths: lengths of all prints in hops.
+        """
         if not len(self._places):
             return []
         # One more, for the landmark itself may be among them.
@@ -109,11 +123,11 @@ class _Landmarks:
 
 
 def landmarks(one: Print) -> tuple[NDArray[np.int_], Floats]:
-    """Indices (n,) of the hops with the strongest onsets of a print, n <= 32, and their descriptions (n, 12).
+    """Find the strongest onsets of a print; returns the indices of their hops, (n,), and descriptions, (n, 12).
 
-    A description holds coefficients of the cosine transform, over bands and time, of the .8 s that follow; those that
-    are constant in time are left out, so that level and spectral envelope do not matter. Both arrays are empty if the
-    print is not longer than .8 s.
+    n is 32 at most. A description holds coefficients of the cosine transform, over bands and time, of the .8 s that
+    follow the onset; those that are constant in time are left out, so that level and spectral envelope do not matter.
+    Both arrays are empty if the print is not longer than .8 s.
     """
     if len(one) < PATCH + 1:
         return np.zeros(0, np.int_), np.zeros((0, N_OVER_BANDS * N_OVER_TIME))

@@ -16,10 +16,11 @@ LEAST_SECONDS = 1.0
 
 
 def print_of(audio: Audio, sample_rate_hz: int) -> Print:
-    """Energy in dB of 8 bands from 60 to 3,400 Hz every .05 s, minus each band's mean: (n_samples,) -> (n_hops, 8).
+    """Compute the fingerprint of a sound, its energy in 8 bands over time: (n_samples,) -> (n_hops, 8) float32.
 
-    Energies are floored 40 dB below the largest. The result, float32, does not depend on the level, and hardly on the
-    sample rate and the codec. It has no rows for audio shorter than 1 s.
+    The energies, in dB, are those of bands from 60 to 3,400 Hz every .05 s. They are floored 40 dB below the largest,
+    then the mean of each band is subtracted. The result does not depend on the level, and hardly on the sample rate
+    and the codec. It has no rows for audio shorter than 1 s.
     """
     n_hop = max(1, round(HOP_SECONDS * sample_rate_hz))
     n_hops = audio.size // n_hop
@@ -42,10 +43,10 @@ def print_of(audio: Audio, sample_rate_hz: int) -> Print:
 
 
 def likeness(a: Print, b: Print) -> float:
-    """Correlation, -1 to 1, of two prints where they overlap, at the best shift in time of up to 1 s.
+    """Compute the correlation, -1 to 1, of two prints where they overlap, at the best shift in time of up to 1 s.
 
-    Prints are results of :func:`print_of`. The correlation is 0 if a print is empty or steady, that is if its standard
-    deviation is below 1 dB.
+    Prints are results of :func:`print_of`. The result is 0 if a print is empty or steady; a print is steady if its
+    standard deviation is below 1 dB.
     """
     if min(len(a), len(b)) == 0 or min(a.std(), b.std()) < LEAST_VARIATION_DB:
         return 0.0
@@ -90,7 +91,10 @@ def alike(prints: Sequence[Print], origins: Sequence[str] | None = None) -> list
 
 
 def _of_equals(equal: Iterable[Mapping[str, Sequence[int]]]) -> set[tuple[int, int]]:
-    """Pairs of equal prints: each with the first that it may be compared with. equal: indices, by origin, of each."""
+    """Pair each print with the first equal print of each origin with which it may be compared.
+
+    Returns pairs of indices (i, j), i < j. equal: for each set of equal prints, their indices by origin.
+    """
     pairs = set()
     for by_origin in equal:
         for origin, members in by_origin.items():

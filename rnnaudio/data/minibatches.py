@@ -40,7 +40,7 @@ class Minibatches:
         return self.part(index, slice(None))
 
     def part(self, index: int, rows: slice) -> LabelledBatch:
-        """The examples ``rows`` of batch ``index``, for one of several processes."""
+        """Return the examples ``rows`` of batch ``index``, for one of several processes that share each batch."""
         epoch, step = divmod(index, self.batches_per_epoch)
         batch = slice(step * self.batch_size, (step + 1) * self.batch_size)
         order = permutation(self.seed, epoch, len(self.labels)) if self.shuffle else np.arange(len(self.labels))

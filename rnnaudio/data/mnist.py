@@ -176,7 +176,11 @@ def _load_idx(folder: Path) -> Mnist:
 
 
 def _idx_path(folder: Path, name: str) -> Path:
-    """Path of the idx file ``name``, which ends in .gz, in the form that is there: unpacked, or with a dot."""
+    """Return the path of an idx file in the form that exists: packed or unpacked, with a hyphen or a dot.
+
+    name: name of the packed file, ending in .gz, with a hyphen before ``idx``. If no form exists, its path is
+    returned.
+    """
     packed = [name, name.replace("-idx", ".idx")]
     forms = [folder / form for form in (*packed, *(form.removesuffix(".gz") for form in packed))]
     return next((form for form in forms if form.is_file()), folder / name)
@@ -195,9 +199,10 @@ def _idx_labels(path: Path, n: int) -> Whole:
 
 
 def _idx_bytes(path: Path, header: tuple[int, ...]) -> Whole:
-    """Data bytes of an idx file, (n,) uint8; RnnaudioError if the file is damaged or its header is not ``header``.
+    """Read the data bytes of an idx file, (n,) uint8.
 
-    header: magic number and the length of each axis (big-endian int32 in the file).
+    header: the expected magic number and length of each axis (big-endian int32 in the file). RnnaudioError if the file
+    is missing or damaged, if it has another header, or if it is not a file of MNIST by its SHA-256.
     """
     n_expected = 4 * len(header) + int(np.prod(header[1:]))
     content = _read(path)

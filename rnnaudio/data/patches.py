@@ -21,7 +21,7 @@ PURPOSE = 10  # makes these random numbers differ from those of weights, noise a
 
 @dataclass(frozen=True, eq=False)
 class PatchScale:
-    """Log-magnitudes of the lowest ``n_bins`` bins, scaled to 0 (silence) .. 1.
+    """Scaling of the log-magnitudes of the lowest ``n_bins`` bins to 0 (silence) .. 1.
 
         x = log(1 + c |X| / sqrt(n)) / top
 
@@ -37,7 +37,7 @@ class PatchScale:
 
     @classmethod
     def fit(cls, split: HasPieces, stft: STFT, n_bins: int, *, compression: float = 30.0) -> "PatchScale":
-        """Fit to frames spread over the (training) split, about 20,000 at most.
+        """Fit a scale to frames spread over the (training) split, about 20,000 at most.
 
         n_bins: number of the lowest bins to use. compression: the factor c.
 
@@ -69,7 +69,10 @@ class PatchScale:
         return self.logs.magnitudes(np.concatenate([scaled, above], axis=-1))
 
     def spectrogram(self, piece: Samples) -> Features:
-        """Scaled magnitudes of all whole frames of a piece, (n_frames, n_bins) float32; no rows if it has none."""
+        """Compute the scaled magnitudes of all whole frames of a piece, (n_frames, n_bins) float32.
+
+        There are no rows for a piece shorter than a frame.
+        """
         n, hop = self.stft.window_samples, self.stft.hop_samples
         n_frames = max(0, (piece.n_samples - n) // hop + 1)
         scaled = np.empty((n_frames, self.n_bins), np.float32)
@@ -82,7 +85,10 @@ class PatchScale:
 
 
 def spectrograms(split: HasPieces, scale: PatchScale, n_frames: int) -> list[Features]:
-    """Spectrograms (time, n_bins) of all pieces with at least ``n_frames`` frames; RnnaudioError if there is none."""
+    """Compute the scaled spectrograms, (time, n_bins) each, of all pieces with at least ``n_frames`` frames.
+
+    RnnaudioError if there is no such piece.
+    """
     every = [scale.spectrogram(piece) for piece in split.pieces]
     long_enough = [rows for rows in every if len(rows) >= n_frames]
     if not long_enough:
@@ -98,16 +104,17 @@ def patches_at(spectrogram: Features, starts: Whole, n_frames: int) -> Images:
     """Cut a patch of frames start .. start + n_frames - 1 out of a spectrogram (time, n_bins) for each start.
 
     Returns images (n, n_bins * n_frames), stored row by row; each is n_bins high and n_frames wide, with the highest
-    frequency in its first row.
+    frequency in its first row. starts: (n,) indices of frames.
     """
     windows = np.lib.stride_tricks.sliding_window_view(spectrogram, n_frames, axis=0)  # (start, bin, frame)
     return np.ascontiguousarray(windows[starts, ::-1]).reshape(len(starts), -1)
 
 
 def regular_patches(every: Sequence[Features], n_frames: int, stride: int | None = None) -> Images:
-    """Patches of all spectrograms (time, n_bins) in ``every``, one every ``stride`` frames; None: adjoining patches.
+    """Cut patches of ``n_frames`` frames out of all spectrograms, (time, n_bins) each, at regular intervals.
 
-    Returns images (n, n_bins * n_frames), as :func:`patches_at` does.
+    every: the spectrograms. stride: frames from the start of one patch to the next; None: patches adjoin. Returns
+    images (n, n_bins * n_frames), as :func:`patches_at` does.
     """
     distance = stride or n_frames
     starts = [np.arange(0, len(rows) - n_frames + 1, distance) for rows in every]
@@ -115,7 +122,10 @@ def regular_patches(every: Sequence[Features], n_frames: int, stride: int | None
 
 
 def rows_of_patches(images: Images, n_frames: int) -> Features:
-    """Join images (n, n_bins * n_frames) in time to a spectrogram (n * n_frames, n_bins)."""
+    """Join images (n, n_bins * n_frames) in time to a spectrogram (n * n_frames, n_bins).
+
+    It is the inverse of cutting one spectrogram into adjoining patches (:func:`regular_patches`).
+    """
     patches = images.reshape(len(images), -1, n_frames)[:, ::-1]
     return np.swapaxes(patches, 1, 2).reshape(len(images) * n_frames, -1)  # axes change: (bin, frame) -> (frame, bin)
 
@@ -123,9 +133,8 @@ def rows_of_patches(images: Images, n_frames: int) -> Features:
 def nearest_patches(images: Images, every: Sequence[Features], n_frames: int) -> Images:
     """Find, for each image, the patch of the spectrograms with the least sum of squared differences to it.
 
-    Patches are consecutive and do not overlap, as :func:`regular_patches` cuts them.
-
-    images, result: (n, n_bins * n_frames); every: spectrograms (time, n_bins).
+    The patches adjoin and do not overlap, as :func:`regular_patches` cuts them. every: spectrograms (time, n_bins).
+    Images and result have the shape (n, n_bins * n_frames).
     """
     found = np.zeros_like(images)
     least = np.full(len(images), np.inf)

@@ -3,13 +3,13 @@
 One small recurrent network is shared by all bins: it runs over time, and the rows of its batch are bins. Its inputs
 are the log-magnitudes in the neighbourhood of a bin, relative to the largest of them in the current frame. Its targets
 are the two phase differences of :mod:`rnnaudio.audio.phase.differences`. These depend on the local shape of the
-spectrogram, not on frequency or level. The shared network is invariant to both by construction, and every bin of a
-frame is a training example. A network that predicts the phases of whole frames would have to memorise the pieces: a
-delay of a single sample rotates the phases, but barely changes their differences.
+spectrogram, not on frequency or level; the shared network cannot depend on frequency or level either, by construction.
+Every bin of a frame is a training example. A network that predicts the phases of whole frames would have to memorise
+the pieces: a delay of a single sample rotates the phases, but barely changes their differences.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class PhaseContext:
 
     @property
     def n_frames(self) -> int:
-        """Number of frames in an input vector."""
+        """Number of frames in the context of a frame, itself included: before + 1 + look_ahead."""
         return self.before + 1 + self.look_ahead
 
     @property
@@ -59,34 +59,46 @@ class PhaseContext:
         return self.n_frames * (2 * self.radius + 1)
 
     def inputs(self, magnitudes: Magnitudes) -> Features:
-        """Inputs of all bins, T frames: |X| (n_frames + T - 1, ..., n_bins) -> (T, ..., n_bins, n_inputs) float32."""
+        """Compute the inputs of all bins in T frames: |X| -> (T, ..., n_bins, n_inputs) float32.
+
+        magnitudes: |X|, (n_frames + T - 1, ..., n_bins), where the first ``before`` and the last ``look_ahead`` frames
+        serve as context only.
+        """
         return self._concatenated(self._around(magnitudes))
 
     def inputs_of(self, magnitudes: Magnitudes, items: Whole, bins: Whole) -> Features:
-        """Inputs of selected bins, T frames: |X| (n_frames + T - 1, batch, n_bins) -> (T, rows, n_inputs) float32.
+        """Compute the inputs of selected bins in T frames: |X| -> (T, rows, n_inputs) float32.
 
-        items, bins: for each row, the index of its sequence in the batch and its bin; (rows,) each.
+        magnitudes: |X|, (n_frames + T - 1, batch, n_bins), with context as in :meth:`inputs`. items, bins: for each
+        row, the index of its sequence in the batch and its bin; (rows,) each.
         """
         return self._concatenated(self._around(magnitudes)[:, items, bins])
 
     def _around(self, magnitudes: Magnitudes) -> Features:
-        """Log-magnitudes of each bin and its neighbours, along a new last axis of length 2 radius + 1."""
+        """Gather the log-magnitudes of each bin and its neighbours: (..., n_bins) -> (..., n_bins, 2 radius + 1).
+
+        At the lowest and the highest bin, the spectrum is mirrored.
+        """
         logs = np.log(np.maximum(magnitudes, SILENCE))
         logs = np.pad(logs, [(0, 0)] * (logs.ndim - 1) + [(self.radius, self.radius)], mode="reflect")
         return np.lib.stride_tricks.sliding_window_view(logs, 2 * self.radius + 1, axis=-1)
 
     def _concatenated(self, around: Features) -> Features:
-        """Concatenate the frames of a context along the last axis, relative to the current maximum; clip and scale."""
+        """Concatenate the frames of each context: (n_frames + T - 1, ..., 2 radius + 1) -> (T, ..., n_inputs) float32.
+
+        The values are taken relative to the largest of the current frame, clipped and scaled, see the class.
+        """
         n = len(around) - self.n_frames + 1
         now = around[self.before : self.before + n].max(axis=-1, keepdims=True)
         parts = [around[k : k + n] - now for k in range(self.n_frames)]
         return (np.clip(np.concatenate(parts, axis=-1), -MOST_NEPERS, MOST_NEPERS) / NEPERS_TO_ONE).astype(np.float32)
 
     def gradient_weights(self) -> Floats:
-        """Initial weights W (n_inputs, 2): inputs @ W equals :func:`rnnaudio.audio.phase.magnitude_differences`.
+        """Return initial weights W (n_inputs, 2) that estimate phase differences by the phase gradient.
 
-        The two differ only for clipped inputs and at the first and last frames and bins. RnnaudioError if radius,
-        before or look_ahead is 0, or for a rectangular window.
+        inputs @ W equals :func:`rnnaudio.audio.phase.magnitude_differences`, except for clipped inputs and at the
+        first and last frames and bins. RnnaudioError if radius, before or look_ahead is 0, or for a rectangular
+        window.
         """
         if min(self.radius, self.before, self.look_ahead) < 1:
             raise RnnaudioError("the phase gradient needs radius, before and look_ahead of at least 1")
@@ -125,23 +137,23 @@ class PhaseBatch(NamedTuple):
 class PhaseBatches:
     """Batches for learning phase differences, computed from a batcher whose frames are one hop long.
 
-    From each window ``n_rows`` bins are sampled with replacement, with a probability proportional to the square root
-    of their mean amplitude: partials are sampled often, other bins occasionally. ``batch(index)`` is a pure function
-    of (seed, index) and of the batcher.
+    From each window of the batcher, ``n_rows`` bins are sampled with replacement, with a probability proportional to
+    the square root of their mean amplitude: bins of partials are sampled often, other bins occasionally.
+    ``batch(index)`` is a pure function of (seed, index) and of the batcher.
     """
 
     batches: Batches
     context: PhaseContext
     n_rows: int
     seed: int
-    carries_state = False
+    carries_state: ClassVar[bool] = False
 
     @property
     def batches_per_epoch(self) -> int:
         return self.batches.batches_per_epoch
 
     def batch(self, index: int) -> PhaseBatch:
-        """Batch of batch_size * n_rows rows; (seed, index) determines which bins are sampled."""
+        """Return batch ``index``, of batch_size * n_rows rows; (seed, index) determines the bins sampled."""
         rng = np.random.default_rng((self.seed, index, 6))  # 6: number of this purpose, for distinct random numbers
         return phase_batch(self.batches.batch(index).frames, self.context, self.n_rows, rng)
 
@@ -173,7 +185,7 @@ def phase_batch(hops: Frames, context: PhaseContext, n_rows: int, rng: np.random
 
 
 def _before(amplitudes: Magnitudes, axis: int) -> Magnitudes:
-    """Shift the amplitudes by one along the axis: each element is replaced by the one before it, the first by 0."""
+    """Shift amplitudes by one along an axis: each element is replaced by the one before it, the first by 0."""
     moved = np.roll(amplitudes, 1, axis=axis)
     np.moveaxis(moved, axis, 0)[0] = 0.0
     return moved

@@ -25,9 +25,9 @@ class Levels(NamedTuple):
 
 
 def fitted_quantizer(split: Split, n_levels: int, law: str) -> Quantizer:
-    """Make a :class:`Quantizer` with ``n_levels`` levels, a ``law``, and the largest magnitude in a split as its peak.
+    """Make a :class:`Quantizer` whose peak is the largest magnitude in a split.
 
-    RnnaudioError if the split is silent, and for the reasons of :class:`Quantizer`.
+    n_levels, law: as in :class:`Quantizer`. RnnaudioError if the split is silent, or if n_levels or law is invalid.
     """
     peaks = [float(np.abs(piece.read(0, piece.n_samples)).max(initial=0.0)) for piece in split.pieces]
     return Quantizer(max(peaks, default=0.0), n_levels, law)
@@ -45,8 +45,8 @@ def levels_of(split: Split, quantizer: Quantizer) -> Levels:
 def stretches(sequences: Sequence[Codes], n_samples: int, most: int) -> tuple[Codes, ...]:
     """Choose up to ``most`` stretches of ``n_samples`` samples, spread evenly over all sequences; returns views.
 
-    Stretches do not overlap. sequences: (length, n_stages) each; result: (n_samples, n_stages) each. RnnaudioError if
-    no sequence is as long as a stretch.
+    Stretches do not overlap. sequences: (length, n_stages) each; result: a tuple of (n_samples, n_stages) each.
+    RnnaudioError if every sequence is shorter than a stretch.
     """
     places = [(s, start) for s in sequences for start in range(0, len(s) - n_samples + 1, n_samples)]
     if not places:

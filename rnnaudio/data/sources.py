@@ -96,7 +96,13 @@ class LeftOut(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Result of :func:`find_audio`: the files to decode, in order and each once, and files and folders left out."""
+    """Result of :func:`find_audio`.
+
+    files
+        the files to decode, in the order in which they were found, each once.
+    left_out
+        files and folders that are not used, with reasons.
+    """
 
     files: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
@@ -106,12 +112,12 @@ def find_audio(sources: Sequence[Path]) -> Sources:
     """List the audio files among ``sources`` and in the folders among them, sorted within each folder.
 
     Folders are searched with all subfolders, including linked ones, but each only once. A file in a folder is listed
-    if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is listed in
-    any case. Hidden files and folders, those of the operating system, and files already listed under another name are
-    left out.
+    if its suffix or its first bytes are those of an audio or video format; a file given in ``sources`` is listed
+    whatever its suffix and contents. Hidden files and folders, those of the operating system, and files already listed
+    under another name are left out.
 
-    RnnaudioError, naming all of them, for sources that do not exist, or for folders that contribute nothing: no file
-    listed, and nothing left out but files that are not audio.
+    RnnaudioError, naming the sources, for sources that do not exist, and for folders in which nothing is found: no
+    file to list, and nothing to leave out except files that are not audio.
     """
     missing = [source for source in sources if not os.path.lexists(source)]
     if missing:
@@ -212,5 +218,5 @@ def _begins_as_audio(path: Path) -> bool:
 
 
 def as_lines(left_out: Iterable[LeftOut]) -> list[str]:
-    """Format one line ``NAME: REASON`` for each file or folder left out."""
+    """Format each file or folder left out as a line ``NAME: REASON``; returns the list of lines."""
     return [f"{name}: {reason}" for name, reason, _ in left_out]

@@ -88,7 +88,7 @@ def build_timit_corpus(folder: Path, out: Path, *, overwrite: bool = True, progr
 
 
 def _root(folder: Path) -> Path:
-    """The folder that holds TRAIN and TEST: ``folder`` itself, or its subfolder TIMIT; RnnaudioError if neither."""
+    """Return the folder that holds TRAIN and TEST: ``folder`` or its subfolder TIMIT; RnnaudioError if neither."""
     if not folder.is_dir():
         raise RnnaudioError(f"{folder}: no such folder; name the folder of your copy of TIMIT with TRAIN and TEST")
     for root in (folder, *_children(folder, "TIMIT")):
@@ -109,12 +109,12 @@ def _walk(root: Path) -> Iterator[Utterance]:
 
 
 def _children(folder: Path, pattern: str) -> list[Path]:
-    """Entries of the folder whose names match the pattern, ignoring case."""
+    """List the entries of the folder whose whole names match the regular expression, ignoring case."""
     return [path for path in folder.iterdir() if re.fullmatch(pattern, path.name, re.IGNORECASE)]
 
 
 def _notes(utterances: list[Utterance], folder: Path) -> list[str]:
-    """A note that counts the utterances of an incomplete copy, in a list; [] for a complete copy.
+    """Make a note that counts the utterances of an incomplete copy; returns it in a list, [] for a complete copy.
 
     RnnaudioError if a split is empty.
     """

@@ -24,7 +24,7 @@ def require_intact(path: str) -> None:
 
 
 def format_without(path: str) -> str:
-    """Name the format of a file if the file has no checksums of its samples, such as "wav"; empty if it has them.
+    """Return the name of a file's format, such as "wav", if the file has no checksums of its samples; else "".
 
     OSError if the file cannot be read.
     """

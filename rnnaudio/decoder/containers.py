@@ -23,18 +23,18 @@ MP3_FRAME_SAMPLES = 1152
 
 
 class Stated(NamedTuple):
-    """What a container states about its contents, compared with the file, and which decoder may read it.
+    """Statements of a container about its contents, compared with the file, and the decoder that may read it.
 
     notes
-        what the user should know, such as that the header states no length.
+        messages for the user, for example that the header states no length.
     truncated
-        what is missing; empty if nothing is known to be missing.
+        message that says how much of the file is present; empty if nothing is known to be missing.
     seconds
         lower limit, in seconds, of the stated length; None if no length is stated or a decoder reports it itself.
     is_empty
         True if the container states that it holds no samples, and none follow.
     parts
-        byte ranges (start, stop) of the streams that are chained in the file; empty if there is only one.
+        byte ranges (start, stop) of the streams that are chained in the file; empty if there is only one stream.
     only_ffmpeg, only_libsndfile
         True if the other decoder does not read this file correctly.
     """
@@ -103,7 +103,7 @@ def _of_wav(file: BinaryIO) -> Stated:
 
 
 def _is_chunk(file: BinaryIO, start: int) -> bool:
-    """True if what begins at ``start`` is another chunk rather than samples."""
+    """True if another chunk, or the end of the file, follows at byte ``start``; False if samples follow."""
     file.seek(start)
     head = file.read(8)
     if len(head) < 8:
@@ -120,10 +120,10 @@ def _of_chunks(file: BinaryIO, chunks: Iterator[Chunk], name: bytes) -> Stated:
 
 
 def _compared(n_stated: int, n_found: int) -> Stated:
-    """Compare the stated with the found number of bytes of samples.
+    """Compare the stated number of bytes of samples, ``n_stated``, with the number found, ``n_found``.
 
-    Placeholders for an unknown size are 0, if there are samples, and sizes near 2^31 and 2^32, and 2^63, if the file
-    has fewer bytes.
+    A stated size counts as a placeholder for an unknown one if it is 0 although samples follow, or if it is close to
+    2^31 or 2^32, or 2^63, and fewer bytes follow.
     """
     is_placeholder = n_stated > n_found and any(low <= n_stated <= high for low, high in PLACEHOLDERS)
     if is_placeholder or n_stated == 0 < n_found:

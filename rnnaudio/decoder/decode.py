@@ -47,7 +47,7 @@ def decode(path: str, sample_rate_hz: int | None, part: Part | None = None) -> D
     """Decode a file to mono at ``sample_rate_hz``; None: at the rate of the file.
 
     part: (start, stop) in seconds; None: the whole file. If libsndfile can seek in the file, only the part is read,
-    and the notes are those of the part. If not, the whole file is read, unless its length is above an hour: Unusable.
+    and the notes are those of the part. Otherwise the whole file is read; Unusable if it is longer than an hour.
 
     Channels are averaged; if they cancel because their phases are opposite, the loudest one is taken instead. Raises
     Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, or if it is
@@ -75,7 +75,7 @@ def decode(path: str, sample_rate_hz: int | None, part: Part | None = None) -> D
 
 
 def _can_seek(path: str, stated: Stated) -> bool:
-    """True if a part of the file can be read; Unusable if it cannot, and all of it is too long."""
+    """True if libsndfile can seek in the file; Unusable if it cannot and the file is longer than an hour."""
     if not stated.only_ffmpeg:
         try:
             with libsndfile.Source(path) as sound:
@@ -93,9 +93,10 @@ def _can_seek(path: str, stated: Stated) -> bool:
 
 
 def stated_seconds(path: str) -> float | None:
-    """Length in seconds that a file states, or that FFmpeg estimates from its bit rate; None if there is neither.
+    """Return the length of a file in seconds, as the file states it or as FFmpeg estimates it from the bit rate.
 
-    Raises the errors of :func:`stated_by`, and those of libsndfile or FFmpeg for a file that neither can open.
+    None if the length is neither stated nor estimated. Raises the errors of :func:`stated_by`, and those of libsndfile
+    or FFmpeg for a file that neither can open.
     """
     with open(path, "rb") as file:
         stated = stated_by(file)
@@ -115,9 +116,10 @@ def stated_seconds(path: str) -> float | None:
 def _read(
     path: str, sample_rate_hz: int | None, stated: Stated, channel: int | None = None, part: Part | None = None
 ) -> _Reading:
-    """Read a file by the first decoder that can; raises the error of the last one tried.
+    """Read a file with libsndfile or, if that fails, with FFmpeg; raises the error of the last decoder tried.
 
-    channel: see :func:`mixed`. part: (start, stop) in seconds of a file in which libsndfile can seek; None: all of it.
+    channel: see :func:`mixed`. part: (start, stop) in seconds, for a file in which libsndfile can seek; None: the
+    whole file.
     """
     if part:
         with libsndfile.Source(path) as sound:
@@ -143,7 +145,7 @@ def _read(
 
 
 def _with_right_sums(reading: _Reading) -> _Reading:
-    """The reading of a FLAC file whose MD5 sum differs, with a note. Unusable if a frame's checksum differs, too."""
+    """Add a note to the reading of a FLAC file whose MD5 sum differs; Unusable if frames are damaged or missing."""
     if reading.faults or _missing(reading):
         raise Unusable("damaged: its samples differ from the MD5 sum that it states; copy or download it again")
     return reading._replace(faults=["it states a wrong MD5 sum; the checksums of all frames are right"])
@@ -156,7 +158,7 @@ def _with_samples(found: Mixed) -> Mixed:
 
 
 def _missing(reading: _Reading) -> str:
-    """Describe what is missing at the end of the file; returns an empty string if nothing is."""
+    """Describe how much of a file with a missing or damaged end is present; "" if nothing is missing."""
     found, stated_seconds = reading.found, reading.stated_seconds
     if stated_seconds is not None and found.seconds < stated_seconds - TOLERANCE_SECONDS:
         return f"{found.seconds:.3f} of {stated_seconds:.3f} s are present"

@@ -1,4 +1,4 @@
-"""Blocks of a file as FFmpeg decodes them, through PyAV."""
+"""Decoding of files with FFmpeg (through PyAV), block by block."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -57,8 +57,8 @@ class Source:
     def blocks(self) -> Iterator[Block]:
         """Iterate over the decoded blocks of the first audio stream; packets that cannot be decoded are left out.
 
-        After the last block, raises Unusable if more than one packet and more than 1 % of all packets were left out;
-        in codecs whose packets have checksums (FLAC, WavPack, TTA), if any but the last packet was left out.
+        After the last block, raises Unusable if more than one packet and more than 1 % of all packets were left out.
+        For codecs whose packets have checksums (FLAC, WavPack, TTA), only the last packet may be left out.
         """
         n_packets, n_faulty = 0, 0
         for file in [self._part(*part) for part in self._parts] or [self._file]:
@@ -104,7 +104,7 @@ class Source:
 
 
 def _stated_seconds(container: Any) -> float | None:
-    """Length of the audio that the header states; None if it states none."""
+    """Length of the audio in seconds, as the header states it; None if the header states no length."""
     if container.format.name.split(",")[0] not in STATE_LENGTH:
         return None
     stream = container.streams.audio[0]

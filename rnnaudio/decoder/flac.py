@@ -19,7 +19,7 @@ class Differs(Exception):
 
 
 class Stated(NamedTuple):
-    """What the header of a FLAC file states about its samples.
+    """Statements of the header of a FLAC file about its samples.
 
     n_bits
         bits per sample.
@@ -65,5 +65,5 @@ class Sum:
         self._n_samples += len(block)
 
     def differs(self) -> bool:
-        """Whether as many samples as stated have been added, and their sum differs from the stated one."""
+        """Return True if as many samples as stated have been added and their MD5 sum differs from the stated one."""
         return self._n_samples == self._stated.n_samples and self._md5.digest() != self._stated.md5

@@ -1,4 +1,4 @@
-"""Blocks of a file as libsndfile decodes them: uncompressed formats, FLAC, NIST SPHERE."""
+"""Decoding of files with libsndfile, block by block: uncompressed formats, FLAC, NIST SPHERE."""
 
 import math
 from collections.abc import Iterator
@@ -66,7 +66,10 @@ class Source:
             yield Block(block[:n_new], rate)
 
     def _compared(self, md5: flac.Sum) -> Iterator[Block]:
-        """Iterate over all blocks, read as whole numbers, of which the sum is made; float32 holds 24 bits exactly."""
+        """Iterate over all blocks, read as integers to update ``md5``; raises flac.Differs at the end if it differs.
+
+        The conversion to float32 is exact for up to 24 bits.
+        """
         whole = np.empty((max(1, BLOCK_SAMPLES // self._sound.channels), self._sound.channels), np.int32)
         while n_new := self._sound.buffer_read_into(whole, "int32"):
             md5.add(whole[:n_new])

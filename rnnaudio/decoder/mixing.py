@@ -26,7 +26,11 @@ class Block(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """Mono audio, and the energy (sum of squares) of every channel and of their mean, for :func:`cancelling`."""
+    """Mono audio, and the energy (sum of squares) of every channel and of their mean, for :func:`cancelling`.
+
+    n_read: number of samples per channel before resampling. seconds: length of all blocks read. energies:
+    (n_channels,); if the number of channels changes within the file, n_channels is the smallest.
+    """
 
     blocks: list[Mono]
     sample_rate_hz: int
@@ -37,11 +41,11 @@ class Mixed(NamedTuple):
 
 
 def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | None = None) -> Mixed:
-    """Resample the mean of the channels to ``sample_rate_hz``; None: to the rate of the first block.
+    """Mix blocks to mono, the mean of the channels, and resample them to ``sample_rate_hz``.
 
-    channel: index of a channel to use instead of the mean (the last channel in blocks that have fewer); None: the
-    mean. Blocks of another sample rate, as in chained streams, are resampled to the same rate. Raises Unusable if the
-    blocks hold more than 12 hours.
+    sample_rate_hz: None: the rate of the first block. channel: index of a channel to use instead of the mean (the last
+    channel in blocks that have fewer); None: the mean. Blocks of another sample rate, as in chained streams, are
+    resampled to the same rate. Raises Unusable if the blocks hold more than 12 hours.
     """
     resampler, from_hz, rate_hz = None, 0, sample_rate_hz or 0
     mono: list[Mono] = []

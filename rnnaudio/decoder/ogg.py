@@ -33,7 +33,7 @@ class Pages(NamedTuple):
 
 
 def pages_of(content: mmap.mmap) -> Pages:
-    """Find the pages of a file, each of which begins where the one before ends; an incomplete last one is left out."""
+    """Find the adjoining pages from the beginning of a file on; an incomplete last page is left out."""
     pages, position = [], 0
     for page in _pages(content):
         if page.stop > len(content):

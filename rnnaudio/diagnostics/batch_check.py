@@ -44,7 +44,10 @@ class BatchCheck(NamedTuple):
 
 
 def measured_shifts(frames: Frames, target: Frames) -> tuple[int, ...]:
-    """All shifts k, |k| <= 3, with target[t] == frames[t + k] for all t where both exist; arrays (time, batch, n)."""
+    """Find all shifts k, |k| <= 3, with target[t] == frames[t + k] for all t where both exist.
+
+    frames, target: (time, batch, n), not necessarily equally long.
+    """
     shifts = []
     for k in range(-MAX_SHIFT, MAX_SHIFT + 1):
         times = [t for t in range(len(target)) if 0 <= t + k < len(frames)]

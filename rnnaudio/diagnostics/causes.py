@@ -30,6 +30,7 @@ CAUSES: tuple[tuple[str, Rule, float], ...] = (
     ("shifted-batch", rules_training.shifted_batch, 0.7),
     ("state-not-reset", rules_training.state_not_reset, 0.7),
     ("frozen-layer", rules_training.frozen_layer, 0.7),
+    ("codec-spoils-the-music", rules_music.codec_spoils_the_music, 0.65),
     ("unscaled-rmsprop", rules_training.unscaled_rmsprop, 0.6),
     ("learning-rate-too-low", rules_training.learning_rate_too_low, 0.5),
     ("bounded-output", rules_model.bounded_output, 0.6),
@@ -71,8 +72,8 @@ LESSER = {
 def causes(measured: Measurements) -> tuple[Cause, ...]:
     """Apply all rules to the measurements; returns the causes found, most severe first (empty: none).
 
-    The cause ``noiseless-feedback`` is left out if another cause of severity 0.3 or more that is not among ``LESSER``
-    is found, because that also explains a dead free run. The cause ``learning-rate-too-low`` is left out if
+    The cause ``noiseless-feedback`` is left out if another cause of severity 0.3 or more is found that also explains a
+    dead free run, as all do except those in ``LESSER``. The cause ``learning-rate-too-low`` is left out if
     ``unscaled-rmsprop`` is found, which makes updates too small at any usual rate.
     """
     found = []

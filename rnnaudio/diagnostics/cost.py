@@ -58,7 +58,10 @@ class CostGradient(NamedTuple):
 
 
 class Cost:
-    """The loss of an objective as a function of the model's output, without training noise, and its gradient."""
+    """The loss of an objective as a function of the model's output, and its gradient; without training noise.
+
+    :meth:`look` evaluates the gradient. The functions are compiled by the constructor.
+    """
 
     def __init__(self, model: Layer, objective: Objective):
         added = engine.tensor("added", 3)
@@ -95,10 +98,11 @@ def cost_coverage(cost: Cost, batch: HasFrames, rng: np.random.Generator) -> Flo
 
 
 def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int | None:
-    """Shift k, |k| <= 3, of the target that the cost implies, target_t = frame_{t+k}; None if no k, or several, fit.
+    """Measure the shift k, |k| <= 3, of the target that the cost implies, target_t = frame_{t+k}.
 
-    Every loss is smallest at its target. So k fits if the gradient vanishes when frame_{t+k} is the output of step t,
-    at all steps that the cost covers. coverage: (time, batch), the result of :func:`cost_coverage`.
+    Returns k, or None if no k fits, or several do. Every loss is smallest at its target. So k fits if the gradient
+    vanishes when frame_{t+k} is the output of step t, at all steps that the cost covers. coverage: (time, batch), the
+    result of :func:`cost_coverage`.
     """
     found = []
     frames, n = batch.frames, len(coverage)
@@ -113,7 +117,10 @@ def measured_target_shift(cost: Cost, batch: HasFrames, coverage: Floats) -> int
 
 
 class NoiseFigures(NamedTuple):
-    """Variance of the outputs due to all training noise, and due to noise after all weights: :func:`noise_figures`."""
+    """Variance of the outputs due to all training noise, and due to the part of it that is added after the weights.
+
+    See :func:`noise_figures`.
+    """
 
     total: float
     after_weights: float
@@ -153,5 +160,5 @@ def input_noise_std(model: Layer) -> float:
 
 
 def _children(layer: Layer) -> Iterator[Layer]:
-    """The layers within a layer."""
+    """Iterate over all layers within a layer, without the layer itself."""
     return (child for path, child in layer.layers() if path)

@@ -1,8 +1,8 @@
 """Measurement of a model with its data, loss, updates and free run, and ranking of the causes of bad results.
 
-Each function ``look_at_...`` is one examination: it measures a subject and its first training batches, and writes the
-results into ``measured``. It raises :class:`Unanswerable` if the subject does not allow this examination, for example
-if the subject's batches do not hold frames of samples.
+Each function ``look_at_...`` is one examination: it measures ``subject`` and its first training batches, ``batches``,
+and writes the results into ``measured``; ``rng`` is the source of random numbers. It raises :class:`Unanswerable` if
+the subject does not allow this examination, for example if the subject's batches do not hold frames of samples.
 """
 
 from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ def causes_in_music(
     held_out: Sequence[Samples] = (),
     full_scale: float | None = None,
 ) -> tuple[Cause, ...]:
-    """Causes of bad results that lie in the music alone, most severe first; they can be found before training.
+    """Find the causes of bad results that lie in the music alone, most severe first, without a trained model.
 
     The arguments are those of :func:`rnnaudio.diagnostics.pieces.piece_figures`, with ``held_out`` for ``others``.
     """
@@ -77,18 +77,25 @@ def causes_in_music(
 
 
 def parts_of(subject: Subject, batches: list[Any]) -> list[Any]:
-    """A small :func:`excerpt` of each batch. Raises Unanswerable if the batches do not hold frames."""
+    """Return a small :func:`excerpt` of each batch; raises Unanswerable if the batches do not hold frames."""
     if not hasattr(batches[0], "frames"):
-        raise Unanswerable(f"its batches hold {', '.join(subject.objective.fields)}, not frames of samples")
+        raise Unanswerable("its batches hold no frames of samples")
     return [excerpt(batch, subject.objective) for batch in batches]
 
 
 def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the pieces, the number of parameters, and the power of the noise that training adds to the input."""
+    """Measure the pieces (:func:`measure_pieces`), the number of parameters, and the noise added to the input.
+
+    For a model of codes, also measure the share of windows of validation music within the limits of real music, before
+    and after coding and decoding. ``batches`` and ``rng`` are not used.
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     figures = measured.figures
     figures["n_parameters"] = float(sum(v.get_value().size for v in subject.model.parameters().values()))
     figures["input_noise_power"] = input_noise_std(subject.model) ** 2
     measure_pieces(measured, subject.pieces, subject.sample_rate_hz, subject.held_out, subject.full_scale)
+    if subject.through_codec is not None:
+        figures["recorded_in_range"], figures["coded_in_range"] = subject.through_codec()
 
 
 def measure_pieces(
@@ -115,7 +122,11 @@ def measure_pieces(
 
 
 def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the order of axes, the effective batch size, the resets, and the overlap of validation with training."""
+    """Measure the order of axes, the effective batch size, the resets, and the overlap of validation with training.
+
+    Raises Unanswerable if the batches do not hold frames.
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     parts_of(subject, batches)
     figures = measured.figures
     measured.frame_size = subject.model.n_in
@@ -132,7 +143,7 @@ def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def loudest_part(subject: Subject, batches: list[Any]) -> Any:
-    """The loudest (by rms) of the excerpts of all ``batches``, see :func:`excerpt`.
+    """Return the loudest (by rms) of the excerpts of all ``batches``, see :func:`excerpt`.
 
     Raises Unanswerable if the batches do not hold frames.
     """
@@ -140,7 +151,10 @@ def loudest_part(subject: Subject, batches: list[Any]) -> Any:
 
 
 def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure which steps contribute to the cost, the target that the cost implies, and the noise of the output."""
+    """Measure which steps contribute to the cost, the target that the cost implies, and the noise of the output.
+
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     part, cost = loudest_part(subject, batches), Cost(subject.model, subject.objective)
     figures = measured.figures
     coverage = cost_coverage(cost, part, rng)
@@ -170,10 +184,11 @@ def promised_target(subject: Subject, frames: Frames) -> Frames:
 
 
 def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure saturated gates, gradient by lag, the growth, echo and flip of the state, and the reach of the output.
+    """Measure saturated gates, the gradient by lag, growth, echo and flip of the state, and the reach of the output.
 
     Echo and flip: see :func:`dynamics_figures`. The reach is the largest magnitude of the output for recorded input
     that is scaled by 1, 10 and 100.
+    Results are stored in ``measured``; for the arguments see the module.
     """
     part, stepped = loudest_part(subject, batches), subject.stepped
     x, target = part.frames[:-1], promised_target(subject, part.frames)
@@ -195,7 +210,7 @@ def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements,
 
 
 def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> float:
-    """Factor that is kept of the gradient norm g per step back in time, (g_last / g_first)^(1 / (last - first)).
+    """Factor by which the gradient norm g changes per step back in time, (g_last / g_first)^(1 / (last - first)).
 
     gradient_by_lag: g (steps,), by lag, as in :class:`Measurements`. Lags 0 and 1 are left out by default because a
     parallel linear prediction contributes to them. NOT_MEASURED if there are too few lags, or g_first is 0.
@@ -214,7 +229,10 @@ def late_growth(sizes: Floats) -> float:
 
 
 def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the sizes of updates, relative to the parameters, and to the sizes expected of the optimiser."""
+    """Measure the sizes of updates relative to the parameters, and to the sizes that the update rule implies.
+
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     parts = parts_of(subject, batches) if hasattr(batches[0], "frames") else batches
     figures = measured.figures
     seen = update_figures(subject.model, subject.make_step, subject.optimizer, subject.rate_now, parts)
@@ -232,10 +250,14 @@ def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the course of training (see :func:`course_figures`), and copy the losses that the run recorded."""
+    """Measure the course of training (see :func:`course_figures`), and copy the losses that the run recorded.
+
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     figures = measured.figures
     figures |= course_figures(subject.history)
     figures["stopped_early"] = float(subject.stopped_early)
+    figures["n_updates"], figures["n_planned"] = float(subject.n_updates), float(subject.n_planned)
     figures["blank_loss"] = NOT_MEASURED if subject.blank_loss is None else subject.blank_loss
     figures["best_loss"] = NOT_MEASURED if subject.best_loss is None else subject.best_loss
     for kind in ("valid", "train"):
@@ -244,7 +266,10 @@ def look_at_history(subject: Subject, batches: list[Any], measured: Measurements
 
 
 def look_at_validation(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the errors of the model and of the baselines on the validation windows."""
+    """Measure the errors of the model and of the baselines on the validation windows.
+
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     parts_of(subject, batches)
     figures = measured.figures
     pairs = [(batch.frames[:-1], promised_target(subject, batch.frames)) for batch in subject.validation]
@@ -268,7 +293,11 @@ def _baselines(subject: Subject, pairs: list[Pair]) -> dict[str, float]:
 def look_at_played_function(
     subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator
 ) -> None:
-    """Compare the first generated frame with the output of the trained graph after the same prime."""
+    """Compare the first generated frame with the output of the trained graph after the same prime.
+
+    Raises Unanswerable if the subject does not generate frame by frame.
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     if subject.play is None:
         raise Unanswerable("it does not generate frame by frame from its own output")
     stepped, figures = subject.stepped, measured.figures
@@ -287,7 +316,11 @@ def look_at_played_function(
 
 
 def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure how the level of the free run develops, and whether its sound becomes a loop or noise."""
+    """Measure the course of the level of the free run, and detect if its sound becomes a loop or noise.
+
+    Raises Unanswerable if the subject has no function to generate.
+    Results are stored in ``measured``; for the arguments see the module.
+    """
     figures = measured.figures
     true, prime, generated = free_run_of(subject)
     figures["n_played"] = float(len(generated))
@@ -311,7 +344,7 @@ def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurement
 
 
 def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Recorded sound, the prime, and its generated continuation, each as frames (time, n).
+    """Return recorded sound, a prime, and the generated continuation of the prime, each as frames (time, n).
 
     For a run that does not generate in frames, the recorded sound is the prime itself, and frames are 12.5 ms long.
     Raises Unanswerable if the subject has no function to generate.
@@ -331,9 +364,9 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def loud_primes(subject: Subject) -> np.ndarray:
-    """Primes (time, batch, n): the beginnings, at most 16 frames, of the 8 loudest windows of a validation batch.
+    """Return primes (time, batch, n): the first 16 frames, at most, of the 8 loudest windows of a validation batch.
 
-    The loudest window comes first. There are fewer primes if the batch, the first one, has fewer than 8 windows.
+    The batch is the first one; there are fewer primes if it has fewer windows. The loudest window comes first.
     """
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]

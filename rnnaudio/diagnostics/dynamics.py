@@ -12,6 +12,7 @@ from rnnaudio.diagnostics.excerpt import quick_mode, rms
 from rnnaudio.kernels.step import Step
 from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten, unflatten
+from rnnaudio.nn.state import stored_leaves
 
 LEAST_STEPS = 64
 NUDGE = 0.01
@@ -46,11 +47,12 @@ class Stepped:
 
     def __init__(self, model: Layer, *, noisy: bool = False):
         self._model, self._noisy = model, noisy
+        self.is_stored = stored_leaves(model.state_sizes)
         self._has_kernel = not noisy and engine.kernel() == "fused" and model.compiled_step(1) is not None
         self._compiled: dict[int, Step] = {}
 
     def _of(self, n_streams: int) -> Step:
-        """The compiled step for ``n_streams`` sequences."""
+        """Return the compiled step for ``n_streams`` sequences, made at the first call."""
         if n_streams not in self._compiled:
             step = self._model.compiled_step(n_streams)
             assert step is not None  # __init__ found one for a single stream
@@ -59,7 +61,7 @@ class Stepped:
 
     @cached_property
     def _graph(self) -> tuple[Compiled, Compiled]:
-        """Compiled graphs of the step and of the initial state."""
+        """The compiled graphs of the step and of the initial state."""
         x, n = engine.tensor("x", 2), engine.tt.lscalar("batch_size")
         key = engine.tt.vector("key", dtype="int64")
         fresh = self._model.initial_state(n)
@@ -70,14 +72,17 @@ class Stepped:
         return step, engine.function([n], flatten(fresh), mode=quick_mode())
 
     def start(self, batch_size: int) -> StateArrays:
-        """The initial state of ``batch_size`` sequences, as a list of arrays (batch_size, width)."""
+        """Return the initial state of ``batch_size`` sequences, a list of arrays (batch_size, width)."""
         if self._has_kernel:
             self._of(batch_size).start()
             return [leaf.copy() for leaf in self._of(batch_size).state]
         return [np.array(leaf) for leaf in self._graph[1](batch_size)]
 
     def __call__(self, x: Frames, state: StateArrays, key: tuple[int, int] = (0, 0)) -> tuple[Frames, StateArrays]:
-        """Advance by one frame x (batch, n); returns (output, new state). ``key`` is the seed of the noise, if any."""
+        """Advance by one frame x (batch, n); returns (output (batch, n_out), new state).
+
+        key: seed of the noise, for a ``noisy`` step.
+        """
         if not self._has_kernel:
             y, *new = self._graph[0](np.array(key, "int64"), x, *state)
             return np.array(y), [np.array(leaf) for leaf in new]
@@ -98,13 +103,35 @@ class Stepped:
             outputs.append(y)
         return np.stack(outputs)
 
-    def states(self, x: Frames, state: StateArrays) -> list[StateArrays]:
-        """List the states after 1, 2, ..., time steps with input x (time, batch, n), starting from ``state``."""
-        visited = []
+    def computed(self, state: StateArrays) -> StateArrays:
+        """Return the arrays of a state that a step computes, without those that only store earlier values.
+
+        Stored arrays are those of :func:`rnnaudio.nn.state.stored_leaves`, such as the entries of attention.
+        """
+        return [leaf for leaf, is_stored in zip(state, self.is_stored, strict=True) if not is_stored]
+
+    def states(self, x: Frames, state: StateArrays) -> tuple[list[StateArrays], StateArrays]:
+        """Run the model from ``state`` with input x (time, batch, n).
+
+        Returns the :meth:`computed` part of the state after each step, in a list, and the whole state before the last
+        step.
+        """
+        visited, before = [], state
         for frame in x:
-            state = self(frame, state)[1]
-            visited.append(state)
-        return visited
+            before, state = state, self(frame, state)[1]
+            visited.append(self.computed(state))
+        return visited, before
+
+    def disturbed(self, state: StateArrays, sizes: list[float], rng: np.random.Generator) -> StateArrays:
+        """Add Gaussian noise to the :meth:`computed` part of a state; returns the whole state.
+
+        sizes: standard deviation of the noise for each array of the computed part.
+        """
+        stds = iter(sizes)
+        return [
+            leaf if is_stored else (leaf + next(stds) * rng.standard_normal(leaf.shape)).astype(leaf.dtype)
+            for leaf, is_stored in zip(state, self.is_stored, strict=True)
+        ]
 
 
 def unrolled(model: Layer) -> Callable[[Frames], Frames]:
@@ -124,19 +151,19 @@ def dynamics_figures(stepped: Stepped, x: Frames, rng: np.random.Generator) -> D
                 s'_0 = s_0 + noise with the rms of s_T
     flip        |s(x_T) - s(-x_T)| / |s(x_T)|, where s(x) is the state that follows s_{T-1} with the input x
 
-    ``rng`` samples the noise of growth and echo. The arrays are empty and the numbers NaN for a model without state.
+    Only the computed part of a state counts (:meth:`Stepped.computed`), because stored parts, such as the entries of
+    attention, grow and vanish irrespective of the dynamics. ``rng`` samples the noise of growth and echo. The arrays
+    are empty and the numbers NaN for a model without a computed state.
     """
     x = np.concatenate([x] * -(-LEAST_STEPS // len(x)))
     start = stepped.start(x.shape[1])
-    if not start:
+    if all(stepped.is_stored):
         return DynamicsFigures(np.empty(0), np.empty(0), np.empty(0), float("nan"), float("nan"))
-    driven = stepped.states(x, start)
-    nudged = [s + NUDGE * rng.standard_normal(s.shape).astype(x.dtype) for s in start]
-    silent = stepped.states(np.zeros_like(x), nudged)
-    sizes = [rms(leaf) + 1e-3 for leaf in driven[-1]]
-    elsewhere = [s + a * rng.standard_normal(s.shape) for s, a in zip(start, sizes, strict=True)]
-    other = stepped.states(x, [s.astype(x.dtype) for s in elsewhere])
-    flipped = stepped(-x[-1], driven[-2])[1]
+    driven, before = stepped.states(x, start)
+    nudged = stepped.disturbed(start, [NUDGE] * len(driven[-1]), rng)
+    silent, _ = stepped.states(np.zeros_like(x), nudged)
+    other, _ = stepped.states(x, stepped.disturbed(start, [rms(leaf) + 1e-3 for leaf in driven[-1]], rng))
+    flipped = stepped.computed(stepped(-x[-1], before)[1])
     return DynamicsFigures(
         np.array([size(state) for state in driven]),
         np.array([size(state) for state in silent]),

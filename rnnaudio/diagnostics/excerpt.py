@@ -17,7 +17,10 @@ MOST_ITEMS = 16
 
 
 class HasFrames(Protocol):
-    """A batch with ``frames`` (time + 1, batch, n), and ``resets`` (batch,), True where a carried state is reset."""
+    """Interface of a batch with ``frames`` (time + 1, batch, n) and ``resets`` (batch,), both arrays.
+
+    ``resets`` is True for sequences that start from the initial state instead of the previous batch's final state.
+    """
 
     @property
     def frames(self) -> Frames: ...
@@ -27,7 +30,7 @@ class HasFrames(Protocol):
 
 
 class FrameBatches(Protocol):
-    """A batcher of frames, such as :class:`rnnaudio.data.RandomWindows`."""
+    """Interface of a source of batches of frames, such as :class:`rnnaudio.data.RandomWindows`."""
 
     @property
     def batches_per_epoch(self) -> int: ...
@@ -56,15 +59,15 @@ def excerpt(batch: HasFrames, objective: Objective) -> HasFrames:
 
 
 def copied(model: Layer) -> Layer:
-    """Copy of a model, with parameters and statistics of its own."""
+    """Copy a model, so that the copy has its own parameters and statistics."""
     variables = (model.parameters() | model.statistics()).values()
     return copy.deepcopy(model, {id(v): engine.shared(v.get_value(), v.name) for v in variables})
 
 
 def quick_mode() -> str | None:
-    """Compile mode for graphs that are called too few times to repay C++ compilation.
+    """Return the compile mode for graphs that are called too few times to repay C++ compilation.
 
-    ``python``; or None, for the engine's own mode, if that is jax or numba.
+    It is ``python``, or None (the engine's own mode) if the engine's own mode is jax or numba.
     """
     return None if engine.MODE in ("jax", "numba") else "python"
 

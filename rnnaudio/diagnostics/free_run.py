@@ -1,8 +1,8 @@
 """Measurements of a free run: loss of energy, fixed points and cycles of its frames; and a description in words.
 
 The survival time of a free run, and the fault that ends it, are measured by :mod:`rnnaudio.metrics.alive`. Fixed
-points and cycles are measured here: frames that are equal to a thousandth are a property of the recursion, even in a
-run that is too short to count as a loop.
+points and cycles are measured here: frames that repeat to within a thousandth are a property of the recursion, even
+in a run that is too short to count as a loop.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,8 @@ class Health(NamedTuple):
     half_life
         time in which the energy falls by half.
     repeats_from, period
-        first frame of the cycle in which the sound ends, and the cycle's period: 1 for a fixed point, 0 for no cycle.
+        first frame of the cycle in which the sound ends, infinite if there is none, and the period of the cycle: 1 for
+        a fixed point, 0 for no cycle.
     noise_from
         frame from which on the sound is noise; infinite if noise is not the fault that ends it, NaN if not measured.
     unrest_db
@@ -52,7 +53,7 @@ class Health(NamedTuple):
 
 
 def levels_db(frames: Frames) -> Floats:
-    """Level of each of the frames (time, n) in dB, (time,): 10 log10 of the mean square, floored at -120 dB."""
+    """Level of frames (time, n) in dB, (time,): 10 log10 of each frame's mean square, at least -120 dB."""
     power = np.mean(np.square(np.asarray(frames, np.float64)), axis=1)
     return 10.0 * np.log10(np.maximum(power, 10.0 ** (FLOOR_DB / 10.0)))
 
@@ -94,10 +95,10 @@ def unrest_db(frames: Frames) -> float:
 
 
 def repetition(frames: Frames) -> tuple[int, float]:
-    """Period in frames, and first frame, of the cycle in which the frames (time, n) end; (0, inf) if there is none.
+    """Find the cycle in which the frames (time, n) end; returns its period in frames and its first frame.
 
-    The period is the shortest that fits, and at most 64 frames. Frames count as equal if the rms of their difference
-    is at most 1e-3 of the rms of the last quarter of the frames.
+    (0, inf) if there is no cycle. The period is the shortest that fits, and at most 64 frames. Frames count as equal
+    if the rms of their difference is at most 1e-3 of the rms of the last quarter of the frames.
     """
     frames = np.asarray(frames, np.float64)
     limit = STILL * max(rms(frames[-max(2, len(frames) // 4) :]), 1e-6)

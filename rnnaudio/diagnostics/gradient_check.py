@@ -1,4 +1,4 @@
-"""Gradient check: compares symbolic gradients of any model and objective with central differences, in float64."""
+"""Gradient check: comparison of symbolic gradients of any model and objective with central differences, in float64."""
 
 import copy
 from collections.abc import Callable
@@ -18,7 +18,19 @@ INITIAL_STATE_STD = 0.1
 
 
 class ArrayCheck(NamedTuple):
-    """Check of one array: the entry at which symbolic gradient and central difference disagree most."""
+    """Check of one array: the entry at which symbolic gradient and central difference disagree most.
+
+    name
+        path of a parameter, field of the batch, or ``state_k`` for the k-th array of the initial state.
+    error, entry
+        relative error at this entry, see :func:`relative_error`, and the index of the entry in the array.
+    symbolic, difference
+        the symbolic gradient and the central difference at this entry.
+    n_checked, n_entries
+        number of entries checked, and number of all entries of the array.
+    largest_gradient
+        largest magnitude of the symbolic gradient in the whole array; 0: the loss does not depend on this array.
+    """
 
     name: str  # path of a parameter, field of the batch, or state_k for the k-th array of the initial state
     error: float  # relative, see relative_error
@@ -97,7 +109,7 @@ def relative_error(a: float, b: float, floor: float) -> float:
 
 
 def in_float64(model: Layer) -> Layer:
-    """Copy of a model with parameters and statistics in float64; call it inside ``precision("float64")``."""
+    """Copy a model, with parameters and statistics in float64; to be called inside ``precision("float64")``."""
     variables = (model.parameters() | model.statistics()).values()
     return copy.deepcopy(model, {id(v): engine.shared(v.get_value(), v.name) for v in variables})
 
@@ -162,7 +174,10 @@ def _check_array(
 def _best_difference(
     array: _Array, entry: tuple[int, ...], loss: Callable[[], float], symbolic: float, floor: float
 ) -> tuple[float, float]:
-    """Relative error and central difference for the step size with the smallest error."""
+    """Return the relative error and the central difference for the step size with the smallest error.
+
+    Larger steps are tried first; no further step is tried once the error is at most 1e-8.
+    """
     results = []
     for epsilon in STEPS:
         difference = _central_difference(array, entry, loss, epsilon)

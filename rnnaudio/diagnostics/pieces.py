@@ -1,4 +1,4 @@
-"""Measurements of each piece of music (level, bandwidth, offset, share of silence), and pieces unlike the others."""
+"""Measurements of each piece of music (level, bandwidth, offset, share of silence), and detection of outliers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ from rnnaudio.audio.arrays import Array, Flags, Floats
 from rnnaudio.audio.cleaning import SILENCE_DBFS
 from rnnaudio.audio.sources import Samples
 
-WINDOW_SECONDS = 0.02
+WINDOW_SECONDS, OFFSET_SECONDS = 0.02, 0.25
 SILENCE_SECONDS, EXCERPT_SECONDS = 1.0, 2.0
 SILENT_DB = -50.0  # below the training music as a whole
 BAND_DB = -60.0  # below the strongest band, where the bandwidth of a piece ends
@@ -39,15 +39,17 @@ class PieceFigures(NamedTuple):
     seconds
         length of the piece in seconds.
     level
-        rms of its windows of 20 ms that are not silent, in dB relative to all training music; -inf if all are silent.
-    bandwidth
-        highest frequency in Hz at which the mean spectrum is at most 60 dB below the strongest band; NaN if all
+        rms of its windows of 20 ms that are not silent, in dB relative to the rms of all training music; -inf if all
         windows are silent.
+    bandwidth
+        highest frequency in Hz at which the mean spectrum is within 60 dB of its maximum; NaN if all windows are
+        silent.
     offset
-        mean of the samples over the standard deviation of all training music.
+        constant part of the samples: the median of the means of all quarters of a second, over the standard deviation
+        of all training music. A thump or slow changes (infrasound) hardly affect this median.
     silence
         share of the time, 0 to 1, in silences of 1 s or more. Silent windows are 50 dB or more below the training
-        music as a whole and, if full scale is known, not above -60 dBFS, so that --drop-silence shortens the silences.
+        music as a whole and, if full scale is known, not above -60 dBFS, the limit of the option --drop-silence.
     held_out
         True if the piece is not one of the training pieces.
     """
@@ -62,11 +64,11 @@ class PieceFigures(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """What was read of a piece: power of each window, by excerpt; mean spectrum (bins,); mean."""
+    """Measurements made while a piece is read: power of each window, by excerpt; mean spectrum (bins,); offset."""
 
     powers: list[Floats]
     spectrum: Floats
-    mean: float
+    offset: float
 
 
 def piece_figures(
@@ -103,7 +105,7 @@ def piece_figures(
                 piece.n_samples / sample_rate_hz,
                 float(level),
                 _bandwidth(one.spectrum, sample_rate_hz) if sounding.size else float("nan"),
-                one.mean / float(np.sqrt(power)),
+                one.offset / float(np.sqrt(power)),
                 float(np.concatenate([_long(part) for part in is_silent]).mean()),
                 held_out=k >= len(pieces),
             )
@@ -112,19 +114,22 @@ def piece_figures(
 
 
 def _spaced(first: int, n: int, n_all: int) -> list[int]:
-    """Numbers from ``first`` on of those of ``n`` pieces that are measured, of ``n_all`` of both kinds."""
+    """Choose the pieces to measure, evenly spaced among ``n`` pieces; returns their indices, ``first`` or more.
+
+    n_all: number of all pieces, training and held-out: if it is at most ``MOST_PIECES``, all pieces are chosen.
+    """
     n_measured = n if n_all <= MOST_PIECES else min(n, max(1, MOST_PIECES * n // n_all))
     return (first + np.arange(n_measured) * n // max(1, n_measured)).tolist()
 
 
 def title_of(piece: Samples, number: int) -> str:
-    """The title of a piece, or, for a section of a piece, of the whole piece; ``piece <number>`` without a title."""
+    """Return the title of a piece or, for a section of a piece, of the whole piece; ``piece <number>`` without one."""
     whole = getattr(piece, "piece", piece)
     return str(getattr(whole, "title", f"piece {number}"))
 
 
 def _read_piece(piece: Samples, rate: int, share: float) -> _Read:
-    """Read ``share`` of a piece, but 2 s at least, at eight places at most, and measure it."""
+    """Read a share, 0 to 1, of a piece, but at least 2 s, at up to eight places, and measure it."""
     n_window, n_least = max(2, round(WINDOW_SECONDS * rate)), round(EXCERPT_SECONDS * rate)
     n_places = int(np.clip(share * piece.n_samples / n_least, 1, N_PLACES)) if share < 1.0 else 1
     bounds = np.linspace(0, piece.n_samples, n_places + 1).astype(int)
@@ -139,7 +144,8 @@ def _read_piece(piece: Samples, rate: int, share: float) -> _Read:
     spectrum = np.mean(
         np.abs(np.fft.rfft((spectra - spectra.mean(axis=1, keepdims=True)) * hann, axis=1)) ** 2, axis=0
     )
-    return _Read(powers, spectrum, float(np.mean(np.concatenate(parts))))
+    means = np.concatenate([_cut(part, min(len(part), round(OFFSET_SECONDS * rate))).mean(axis=1) for part in parts])
+    return _Read(powers, spectrum, float(np.median(means)))
 
 
 def _long(is_silent: Flags) -> Flags:
@@ -152,13 +158,13 @@ def _long(is_silent: Flags) -> Flags:
 
 
 def _cut(part: Array, n: int) -> Array:
-    """Windows (number, n) of samples; the last one is padded with zeros if there would be none."""
+    """Cut samples (m,) into windows (m // n, n); fewer than n samples are padded with zeros to one window."""
     whole = len(part) // n
     return part[: whole * n].reshape(whole, n) if whole else np.pad(part, (0, n - len(part)))[None]
 
 
 def _bandwidth(spectrum: Floats, rate: int) -> float:
-    """Highest frequency in Hz of a power spectrum (bins,) that is above the highest band minus 60 dB."""
+    """Highest frequency in Hz at which a power spectrum (bins,), smoothed, is within 60 dB of its maximum."""
     smooth = np.convolve(spectrum, np.ones(SMOOTHED) / SMOOTHED, mode="same")
     last = int(np.flatnonzero(smooth >= smooth.max() * 10.0 ** (BAND_DB / 10.0))[-1])
     return last * rate / (2.0 * (len(spectrum) - 1))
@@ -168,9 +174,10 @@ class Outlier(NamedTuple):
     """A piece that differs from the others.
 
     far
-        by name of a figure in ``APART`` that is too far from the median: the distance over the distance allowed, > 1.
+        name of each measurement that differs too much from the median -> ratio, above 1, of the difference to the
+        largest one that ``APART`` allows.
     words
-        title and figures of the piece, as a phrase for the user.
+        title of the piece and these measurements, as a phrase for the user.
     """
 
     title: str
@@ -179,11 +186,11 @@ class Outlier(NamedTuple):
 
 
 def outliers(rows: Sequence[PieceFigures]) -> tuple[Outlier, ...]:
-    """The pieces of which a figure is further from the median than ``APART`` allows, the furthest first.
+    """Find the pieces with a measurement that differs from the median by more than ``APART`` allows.
 
-    Each piece has the weight of its length in the median; bandwidths are compared in octaves. Pieces shorter than 1 s
-    are ignored; a piece that is all silence is judged by its silence alone. The result is empty if fewer than two
-    pieces remain.
+    The piece with the greatest difference comes first. The median is weighted by the lengths of the pieces; bandwidths
+    are compared in octaves. Pieces shorter than 1 s are ignored; a piece that is all silence is judged by its share of
+    silence alone. The result is empty if fewer than two pieces remain.
     """
     rows = [row for row in rows if row.seconds >= LEAST_SECONDS]
     if len(rows) < 2:
@@ -205,7 +212,7 @@ def outliers(rows: Sequence[PieceFigures]) -> tuple[Outlier, ...]:
 
 
 def _median(rows: Sequence[PieceFigures], name: str) -> float:
-    """Median over time of a figure that is a number."""
+    """Median of the measurement ``name`` where it is finite, weighted by length; NaN if it is finite nowhere."""
     known = sorted((getattr(row, name), row.seconds) for row in rows if np.isfinite(getattr(row, name)))
     if not known:
         return float("nan")

@@ -37,7 +37,7 @@ class Probe(NamedTuple):
 
 
 def probe(model: Layer, x: Frames, target: Frames) -> Probe:
-    """Unroll ``model`` in evaluation over x (time, batch, n_in) from its initial state, and measure:
+    """Run ``model`` in evaluation mode over x (time, batch, n_in) from its initial state; returns two measurements.
 
     saturation
         histograms of all activations (sigmoid gates, tanh candidates and units, relu units) over time, batch and

@@ -13,6 +13,11 @@ from rnnaudio.diagnostics.pieces import PieceFigures, outliers
 from rnnaudio.diagnostics.rules_training import Found
 from rnnaudio.diagnostics.subject import Measurements
 
+CODED_LESS = 0.25  # of all windows: a quarter of the seconds that were music are none once they are coded
+ADVICE_ON_CODES = (
+    "use more codes if they are few (--n-codes), and leave out recordings that are mostly noise, such as the sea, "
+    "which codes of spectra play as a steady hiss; no training and no temperature changes that"
+)
 MOST_SILENT = 0.3  # share of the training windows
 MOST_TOGETHER = 4  # pieces named in a sentence
 GAP = 1.8  # validation loss over training loss
@@ -20,8 +25,11 @@ TURNED_UP = 1.03  # validation loss at the end over the lowest
 LEARNT_NOTHING = 0.9  # loss over that of a simple predictor
 FEW_SECONDS = 5.0  # with less, nothing else explains a gap
 LITTLE_SECONDS = 300.0  # with more music, a gap has other reasons
+MORE = 10  # times as much music is advised
 GAP_AT_BEST = 2.0  # the same, of the parameters that were kept
+CUT_SHORT = 0.5  # of the updates that were planned
 STILL_FALLS, STEADILY = 0.02, 0.6
+STILL_GAINS = 0.05  # of all that the loss has fallen; see `course_figures`
 RATE_IS_DOWN = 0.1  # learning rate at the end over the highest: the schedule is over, and so is the fall
 LIKE_LINEAR = 0.05
 DROWNED = 2.0  # power of the noise over that of the prediction error
@@ -56,7 +64,7 @@ def pieces_do_not_belong_together(m: Measurements) -> Found | None:
 
 
 def removable(pieces: Sequence[PieceFigures], titles: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The given titles whose pieces can be removed from the corpus, and the names of the splits to keep whole.
+    """Return the given titles whose pieces can be removed from the corpus, and the names of the splits to keep whole.
 
     A corpus with an empty split is refused, so a split (``training`` or ``validation``) stays whole if the removal of
     all given titles would empty it.
@@ -82,18 +90,37 @@ def training_on_silence(m: Measurements) -> Found | None:
     )
 
 
+def codec_spoils_the_music(m: Measurements) -> Found | None:
+    recorded, coded = m.figures["recorded_in_range"], m.figures["coded_in_range"]
+    if not recorded - coded > CODED_LESS:
+        return None
+    return Found(recorded - coded, in_words_coded(recorded, coded), ADVICE_ON_CODES)
+
+
+def in_words_coded(recorded: float, coded: float) -> str:
+    """Return a sentence on the effect of coding and decoding alone on validation music.
+
+    recorded, coded: shares, 0 to 1, of the seconds within the limits of real music, before and after.
+    """
+    return (
+        f"{100 * recorded:.0f} % of the seconds of validation music are within the limits of real music; coded and "
+        f"decoded, without any model, {100 * coded:.0f} % are"
+    )
+
+
 def too_little_music(m: Measurements) -> Found | None:
     seconds, gap, at_end = (m.figures[name] for name in ("train_seconds", "gap_at_best", "gap_at_end"))
     in_vain = at_end > GAP and share_of_simple(m) > LEARNT_NOTHING
-    explained = overfitting(m) is not None and seconds >= FEW_SECONDS  # by how it was trained
-    if not (seconds < LITTLE_SECONDS and (gap > GAP_AT_BEST or in_vain)) or explained:
+    overfitted, few = overfitting(m) is not None, seconds < FEW_SECONDS
+    explained = overfitted and not few  # by how it was trained
+    if not (seconds < LITTLE_SECONDS and (gap > GAP_AT_BEST or in_vain or (overfitted and few))) or explained:
         return None
     gap = max(gap, at_end)
     return Found(
-        1.0 - np.log(max(seconds, 1.0)) / np.log(LITTLE_SECONDS),
+        1.0 if few else 1.0 - np.log(seconds) / np.log(LITTLE_SECONDS),
         f"{seconds:.1f} s of music train {m.figures['n_parameters']:.0f} parameters, and the validation loss is "
         f"{gap:.1f} times the training loss",
-        "give it more music: a minute at least, better an hour",
+        f"give it more music: {max(1.0, MORE * seconds / 60.0):.0f} minutes or more",
     )
 
 
@@ -113,15 +140,27 @@ def overfitting(m: Measurements) -> Found | None:
 
 
 def limit_too_soon(m: Measurements) -> Found | None:
-    falls, steadily = m.figures["still_falls"], m.figures["falls_steadily"]
-    if not (falls > STILL_FALLS and steadily >= STEADILY) or m.figures["rate_at_end"] < RATE_IS_DOWN:
-        return None
+    """Detect training that a limit ended: long before the planned number of updates, or while the loss still fell."""
     if m.figures["stopped_early"] == 1.0:  # no limit ended it: more time changes nothing
         return None
+    done, planned = m.figures["n_updates"], m.figures["n_planned"]
+    if done < CUT_SHORT * planned:
+        return Found(
+            1.0 - done / planned,
+            f"its limit of time ended the training after {done:.0f} of {planned:.0f} updates",
+            "train on, for twice as long or longer",
+        )
+    falls, gains, steadily = (m.figures[name] for name in ("still_falls", "still_gains", "falls_steadily"))
+    is_falling = falls > STILL_FALLS or (gains > STILL_GAINS and m.figures["fell"] > STILL_FALLS)
+    if not (is_falling and steadily >= STEADILY) or m.figures["rate_at_end"] < RATE_IS_DOWN:
+        return None
+    third = f"in the last third of its {m.figures['n_validations']:.0f} validations"
+    how = f"by {100 * falls:.1f} % {third}"
+    if falls <= STILL_FALLS:
+        how = f"{100 * gains:.0f} % of all that it has fallen came {third}"
     return Found(
         min(1.0, 5 * falls),
-        f"the validation loss was still falling when training ended: by {100 * falls:.1f} % in the last third of its "
-        f"{m.figures['n_validations']:.0f} validations",
+        f"the validation loss was still falling when training ended: {how}",
         "train on, for twice as long",
     )
 
@@ -175,10 +214,10 @@ def noise_drowns_prediction(m: Measurements) -> Found | None:
 
 
 def is_fed_on_purpose(m: Measurements) -> bool:
-    """True if generation feeds back the prediction plus noise; False if the difference has another cause.
+    """True if noise that generation adds explains a difference of the first generated frame from the model's output.
 
-    The other causes are a second step function (see :func:`rnnaudio.diagnostics.rules_model.two_functions`) and a
-    model that reconstructs its input.
+    False if the difference is due to a second step function (see
+    :func:`rnnaudio.diagnostics.rules_model.two_functions`), or if the model reconstructs its input.
     """
     return bool(m.figures["play_towards_twice"] < 0.5 and m.figures["promised_shift"] != 0)
 

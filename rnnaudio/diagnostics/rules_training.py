@@ -14,20 +14,10 @@ USUAL_UPDATE = 1e-3  # of the weights
 
 
 class Found(NamedTuple):
-    """A fault found by a rule.
+    """A fault found by a rule, from which a :class:`rnnaudio.diagnostics.subject.Cause` is made.
 
-    strength
-        how far the measurement exceeds the rule's threshold; clipped to 0 to 1 (1 if not finite). Ranks causes at the
-        same position in the chain from data to sound.
-    evidence
-        a sentence with the measured numbers.
-    advice
-        the change to make.
-    rate_factor
-        factor by which to multiply the learning rate; 1 if another rate is not the remedy.
-    rebuild, outliers
-        options of `corpus build` that repair the corpus, and titles of pieces to remove from the corpus; empty if
-        neither is the remedy.
+    strength: size of the excess over the rule's threshold, clipped later to 0 to 1 (1 if not finite); it ranks causes
+    at the same position in the chain from data to sound. The other fields are those of the cause.
     """
 
     strength: float
@@ -179,7 +169,7 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
 
 
 def towards_usual_updates(ratio: float) -> float:
-    """The power of ten, 1e-4 to 1e4, by which to multiply the learning rate for updates of about 1e-3 of the weights.
+    """Return the power of ten, 1e-4 to 1e4, that makes updates about 1e-3 of the weights if it multiplies the rate.
 
     ratio: the size of the present updates over the size of the weights.
     """

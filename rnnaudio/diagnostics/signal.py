@@ -41,7 +41,7 @@ class ScaleFigures(NamedTuple):
 
 
 def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
-    """Scale of the training pieces, measured on about a million samples at most.
+    """Measure the scale of the training pieces on about a million samples at most.
 
     Every piece contributes samples from 16 positions, in proportion to its length.
     """
@@ -64,10 +64,10 @@ def scale_figures(pieces: Sequence[Samples]) -> ScaleFigures:
 
 
 class Continuity(NamedTuple):
-    """Rms of the jump from the last sample of a frame to the first of the next, along the time and the batch axis.
+    """Rms of the jump from the last sample of a frame to the first sample of the next, along the time and batch axes.
 
-    It is relative to the jump between random frames: about 1 if frames do not adjoin along the axis, far less if they
-    do.
+    Values are relative to the rms of the jumps between random frames: about 1 if frames do not adjoin along the axis,
+    far less if they do.
     """
 
     along_time: float
@@ -101,14 +101,14 @@ def effective_batch_size(frames: Frames) -> float:
 
 
 def distinct_size(frames: Frames) -> float:
-    """Number B of items in a batch, times the share of its excerpts of 16 adjoining samples that are distinct.
+    """Number B of items in a batch, times the share of distinct ones among its excerpts of 16 adjoining samples.
 
-    The share is the number of different excerpts over the number of all excerpts.
+    This share is the number of different excerpts over the number of all excerpts; excerpts begin at every sample of
+    every item. Constant excerpts, such as silence, are ignored; the result is 0 if there are no others.
 
-    frames: (time, B, n). Excerpts begin at every sample of every item; constant excerpts, such as silence, are
-    ignored; 0 if there are no others. The result is B for items without common excerpts, 1 for copies, and about (W +
-    B - 1) / W for a single window of W samples shifted by 0 .. B - 1 samples; :func:`effective_batch_size` does not
-    reveal such shifts if the sound has many partials.
+    frames: (time, B, n). The result is B for items without common excerpts, 1 for copies, and about (W + B - 1) / W
+    for a single window of W samples shifted by 0 .. B - 1 samples; :func:`effective_batch_size` does not reveal such
+    shifts if the sound has many partials.
     """
     items = np.ascontiguousarray(np.asarray(frames, np.float32).swapaxes(0, 1)).reshape(frames.shape[1], -1)
     runs = np.lib.stride_tricks.sliding_window_view(items, RUN, axis=1).reshape(-1, RUN)

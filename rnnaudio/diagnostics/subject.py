@@ -1,4 +1,7 @@
-"""Input and result of a diagnosis. Neither contains the run's settings: a cause is named only if it was measured."""
+"""Input and result of a diagnosis.
+
+Neither contains the settings of a run, so that causes are found by measurement only.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,11 +53,16 @@ class Subject:
     history, best_loss, stopped_early
         as recorded by the run: one row per validation, the loss by which the parameters were selected, and whether
         early stopping ended the training.
+    n_updates, n_planned
+        number of updates, and how many were planned; 0: no plan.
     baselines
         normalised mean squared errors of the baselines on the validation windows by name, as recorded by the run;
         empty: they are measured.
     blank_loss
         the validation loss of a model that has learnt nothing; None if unknown.
+    through_codec
+        for a model of codes, a function () -> shares, 0 to 1, of windows of validation music within the limits of real
+        music: as recorded, and coded and decoded without a model; None for other models.
     """
 
     model: Layer
@@ -78,6 +86,9 @@ class Subject:
     full_scale: float | None = None
     blank_loss: float | None = None
     stopped_early: bool = False
+    n_updates: int = 0
+    n_planned: int = 0
+    through_codec: Callable[[], tuple[float, float]] | None = None
 
     @cached_property
     def stepped(self) -> Stepped:

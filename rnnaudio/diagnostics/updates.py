@@ -152,7 +152,7 @@ def reset_leak(step: Step, batch: HasFrames, fresh: Result) -> float:
 
 
 def values(model: Layer) -> dict[str, Floats]:
-    """Copies of all parameters in float64, by name."""
+    """Return copies of all parameters in float64, by name."""
     return {name: np.array(v.get_value(), np.float64) for name, v in model.parameters().items()}
 
 

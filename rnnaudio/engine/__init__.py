@@ -1,9 +1,9 @@
-"""The symbolic engine: PyTensor, or Theano 1.0.5, behind one set of names.
+"""The symbolic engine: one set of names for PyTensor and Theano 1.0.5.
 
 Only two modules of this package, :mod:`~rnnaudio.engine.environment` and :mod:`~rnnaudio.engine.jax_mode`, import
-``pytensor``, ``theano`` or ``jax``. All code outside this package is written once, for both engines, against
+``pytensor``, ``theano`` or ``jax``. All code outside this package is written once for both engines, and uses
 
-* ``tt``: the tensor module of the engine, for functions with the same name in both (``tt.dot``, ``tt.tanh``, ...);
+* ``tt``, the tensor module of the engine, for functions with the same name in both (``tt.dot``, ``tt.tanh``, ...);
 * the functions of this package, where the two engines differ (:func:`sigmoid`, :func:`scan`, ...);
 * the types of :mod:`rnnaudio.engine.symbolic`: :class:`Symbolic`, :class:`SharedVariable`, :class:`Function`.
 
@@ -12,13 +12,14 @@ These environment variables are read once, at import:
 ``RNNAUDIO_ENGINE``
     ``pytensor`` (default) or ``theano``.
 ``RNNAUDIO_MODE``
-    ``auto`` (default where a C++ compiler is found): ``python`` for graphs with recurrences that are all computed by
-    kernels, ``c`` for all other graphs. ``c``: compiled C++. ``python``: NumPy, the default without a compiler
-    (quickest to start; slow with scan). PyTensor only: ``numba``, or ``jax`` (:mod:`rnnaudio.engine.jax_mode`: on a
-    GPU if JAX finds one). docs/results/speed.md records the speed of each mode.
+    the compile mode. ``auto`` (default if a C++ compiler is found): ``python`` for graphs with recurrences that are
+    all computed by kernels, ``c`` for all other graphs. ``c``: compiled C++. ``python``: NumPy, the default without a
+    compiler; it starts fastest but is slow with scan. PyTensor also has ``numba`` and ``jax``
+    (:mod:`rnnaudio.engine.jax_mode`), which uses a GPU if JAX finds one. The speed of each mode is in
+    docs/results/speed.md.
 ``RNNAUDIO_KERNEL``
-    ``fused`` (default): the kernels of :mod:`rnnaudio.kernels` compute products and whole recurrences; ``scan``: the
-    engine's own operations compute everything, the only choice in mode ``jax``.
+    ``fused`` (default): the kernels of :mod:`rnnaudio.kernels` compute products and whole recurrences. ``scan``: the
+    engine's own operations compute everything; this is the only choice in mode ``jax``.
 """
 
 from rnnaudio.engine.compiling import (

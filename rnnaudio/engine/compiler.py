@@ -18,12 +18,21 @@ TIME_LIMIT_S = 60.0
 
 
 def leave_out_useless_compiler(variables: Variables, engine: str) -> None:
-    """Make ``engine`` run without C++ if the compiler that it would use is missing or cannot build Python extensions.
+    """Set the flags of ``engine`` to no C++ compiler if its compiler cannot build Python extensions.
 
-    Adds ``cxx=`` (no compiler) to the engine's flags in ``variables``, with a note to the user. The engines themselves
-    only check that the compiler exists: without a linker or the headers of Python, the compilation of every graph
-    would fail with pages of messages. Does nothing if the flags say ``cxx=`` already, or if they name no compiler and
-    none is found. A compiler that passed the test is not tested again until it, Python or the headers change.
+    The compiler is the one that the flags name; by default it is g++, on macOS clang++. The flags are set in the same
+    way if they name a compiler that is missing.
+
+    variables
+        the environment variables; ``cxx=`` (no compiler) is added to the value of ``ENGINE_FLAGS``, such as
+        PYTENSOR_FLAGS, and a note is shown to the user.
+    engine
+        ``pytensor`` or ``theano``.
+
+    The engines only check that the compiler exists. Without a linker or the headers of Python, the compilation of
+    every graph would fail with pages of messages. Nothing is changed if the flags contain ``cxx=`` already, or if they
+    name no compiler and the default one is missing. A compiler that has passed the test is not tested again until the
+    compiler, Python or the headers change.
     """
     name = f"{engine.upper()}_FLAGS"
     flags = variables.get(name, "")
@@ -53,7 +62,10 @@ def _leave_out(variables: Variables, name: str, why: str) -> None:
 
 
 def why_useless(compiler: str) -> str:
-    """Try to build a shared object that includes Python.h within 60 s; return the error in one line, "" on success."""
+    """Try to build a shared object that includes Python.h; return the error in one line, or "" on success.
+
+    A compiler that takes more than 60 s counts as an error.
+    """
     with temporary_folder() as folder:
         command = [compiler, *LINKING, f"-I{_headers()}", "-x", "c++", "-", "-o", str(folder / "test.so")]
         try:
@@ -74,7 +86,7 @@ def _headers() -> str:
 
 
 def _key(compiler: str) -> str:
-    """Hash of all that the outcome depends on, as far as it is cheap to ask for."""
+    """Return a hash of the compiler's file, the version of Python and its headers, on which the result depends."""
     about = os.stat(compiler)
     headers = Path(_headers()) / "Python.h"
     parts = (os.path.realpath(compiler), about.st_mtime_ns, about.st_size, sys.version, str(headers), headers.exists())

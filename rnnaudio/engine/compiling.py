@@ -1,4 +1,4 @@
-"""Symbolic variables, their gradients, and functions compiled in the mode of ``RNNAUDIO_MODE``."""
+"""Symbolic variables, their gradients, and functions compiled in the mode set by ``RNNAUDIO_MODE``."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -25,22 +25,22 @@ def _compile_mode(name: str, graph: Sequence[Symbolic]) -> Any:
 
 
 def _operations(graph: Sequence[Symbolic]) -> list[Any]:
-    """List all operations that these output variables depend on."""
+    """Return a list of all operations on which these output variables depend."""
     ancestors = backend.gof.graph.ancestors if NAME == "theano" else backend.graph.traversal.ancestors
     return [v.owner.op for v in ancestors(list(graph)) if v.owner]
 
 
 def _is_truncated(graph: Sequence[Symbolic]) -> bool:
-    """Tell whether the graph holds the gradient of a scan, truncated to the last time steps."""
+    """Return True if the graph contains a scan whose gradient is truncated to the last time steps."""
     return any(getattr(op, "truncate_gradient", -1) >= 0 for op in _operations(graph))
 
 
 def mode_for(graph: Sequence[Symbolic]) -> str:
     """Return the compile mode for a graph with these outputs: ``c`` or ``python`` if MODE is ``auto``, else MODE.
 
-    In mode ``auto``, a graph with recurrences that are all computed by kernels gets ``python``: C++ would speed up too
-    little of the rest to repay ten seconds of compiling. Any other graph gets ``c``: a perceptron consists of many
-    small operations, which C++ speeds up, and a scan in mode ``python`` takes minutes.
+    In mode ``auto``, the mode is ``python`` for a graph with recurrences that are all computed by kernels, because C++
+    would speed up only the small remainder, after ten seconds of compiling. It is ``c`` for all other graphs: C++
+    speeds up the many small operations of a perceptron, and a scan in mode ``python`` takes minutes.
     """
     if MODE != "auto":
         return MODE
@@ -51,7 +51,7 @@ def mode_for(graph: Sequence[Symbolic]) -> str:
 
 @contextlib.contextmanager
 def _without_compiler(name: str) -> Iterator[None]:
-    """Context manager: compile without C++ if the mode is ``python``, also where the engine folds constants."""
+    """Return a context manager in which the engine does not call the C++ compiler if the mode ``name`` is python."""
     before = backend.config.cxx
     if name == "python":
         backend.config.cxx = ""
@@ -62,7 +62,7 @@ def _without_compiler(name: str) -> Iterator[None]:
 
 
 def shared(value: np.ndarray, name: str) -> SharedVariable:
-    """Make a shared variable, which keeps its value between calls; a float ``value`` is cast to :func:`float_type`."""
+    """Make a shared variable with a copy of ``value``; a float value is cast to the dtype :func:`float_type`."""
     value = np.array(value, order="C")  # kernels update it in place, in memory order
     if value.dtype.kind == "f":
         value = value.astype(float_type())
@@ -70,13 +70,16 @@ def shared(value: np.ndarray, name: str) -> SharedVariable:
 
 
 def tensor(name: str, ndim: int, dtype: str | None = None) -> Symbolic:
-    """Make a symbolic input with ``ndim`` axes, 0 to 4, and ``dtype``, by default :func:`float_type`."""
+    """Make a symbolic input with 0 to 4 axes and this dtype; None: the dtype :func:`float_type`."""
     make = (tt.scalar, tt.vector, tt.matrix, tt.tensor3, tt.tensor4)[ndim]
     return make(name, dtype=dtype or float_type())
 
 
 def mark_batch_axis(variable: Symbolic, axis: int) -> Symbolic:
-    """Mark the axis of the batch of an input, along which mode ``jax`` may divide it among devices; returns it."""
+    """Mark ``axis`` as the batch axis of an input, and return the input.
+
+    Mode ``jax`` may divide the input along this axis among several devices.
+    """
     variable.tag.batch_axis = axis
     return variable
 
@@ -88,13 +91,13 @@ def function(
     *,
     mode: str | None = None,
 ) -> Function:
-    """Compile a function ``inputs -> outputs``; each call also assigns the new values of ``updates``.
+    """Compile a function ``inputs -> outputs``. Each call also assigns the new values of ``updates``.
 
-    ``updates`` are pairs (shared variable, its new value). ``mode`` is the compile mode, by default the result of
-    :func:`mode_for`. Arguments of a wider dtype than the input's are cast to the input's dtype, Python floats to
-    float32 for example, so they never widen the graph. Results are NumPy arrays in every mode: one array, or a list of
-    arrays if ``outputs`` is a list or tuple. In mode ``jax`` they may be read-only, and the function is compiled again
-    for each new shape of an input and for each new value of an integer scalar input, which counts as a size.
+    ``updates`` are pairs (shared variable, its new value). ``mode`` is the compile mode; None: the result of
+    :func:`mode_for`. An argument of a wider dtype than its input, such as a Python float for a float32 input, is cast
+    to the dtype of the input. The compiled function returns a NumPy array in every mode, or a list of arrays if
+    ``outputs`` is a list or tuple. In mode ``jax`` the arrays may be read-only, and the function is compiled again for
+    each new shape of an input and for each new value of an integer scalar input, which is treated as a size.
     """
     updates = updates or []
     results = [*(outputs if isinstance(outputs, list | tuple) else [outputs]), *(new for _, new in updates)]
@@ -113,18 +116,18 @@ def function(
 
 
 def gradient(loss: Symbolic, variables: Sequence[Symbolic]) -> list[Symbolic]:
-    """Return d loss / d variable for each variable, given a scalar loss.
+    """Return the gradients of a scalar loss with respect to each of ``variables``, in their order.
 
-    The gradient is exactly zero for a variable on which the loss does not depend.
+    The gradient is zero for a variable on which the loss does not depend.
     """
     return list(backend.gradient.grad(loss, list(variables), disconnected_inputs="ignore"))
 
 
 def constant_to_gradient(x: Symbolic) -> Symbolic:
-    """Stop the gradient: return a variable equal to x that :func:`gradient` treats as a constant."""
+    """Return a variable equal to x that :func:`gradient` treats as a constant, so that no gradient flows to x."""
     return backend.gradient.disconnected_grad(x)
 
 
 def describe(variable: Symbolic) -> str:
-    """Return a printout of the graph that computes ``variable``, one operation per line."""
+    """Return the graph that computes ``variable`` as text, one operation per line."""
     return str(backend.printing.debugprint(variable, file="str"))

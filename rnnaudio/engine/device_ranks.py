@@ -1,7 +1,7 @@
-"""Ranks in mode ``jax``, see :class:`rnnaudio.parallel.Ranks`: one step is compiled for the devices of all processes.
+"""Ranks in mode ``jax`` (see :class:`rnnaudio.parallel.Ranks`): one step is compiled for the devices of all processes.
 
-Each rank passes the whole batch to the compiled step; its own devices take their parts of it. All results are whole on
-every rank. What ranks exchange besides goes through the service by which JAX's processes find each other.
+Each rank passes the whole batch to the compiled step, which uses only the parts for the rank's own devices. The
+results are complete on every rank. Ranks exchange all other values through JAX's coordination service.
 """
 
 import os
@@ -25,10 +25,10 @@ SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS")  # number 
 
 
 class DeviceRanks:
-    """All processes of a training in mode ``jax``, with all their devices; usually one process with several devices.
+    """The :class:`rnnaudio.parallel.Ranks` of a training in mode ``jax``; usually one process with several devices.
 
-    A context manager, as :class:`rnnaudio.parallel.mpi.MpiRanks` is. RnnaudioError in another mode, or if a launcher
-    has started several processes that cannot find each other.
+    It is a context manager, like :class:`rnnaudio.parallel.mpi.MpiRanks`. RnnaudioError in another mode, or if a
+    launcher has started several processes that cannot connect to each other.
     """
 
     share = Share(0, 1)  # JAX divides the batches
@@ -71,11 +71,14 @@ class DeviceRanks:
         return self.gather(value)[0]
 
     def add(self, values: np.ndarray) -> None:
-        """Replace the array by its sum over the ranks, in their order."""
+        """Replace the array, in place, by its sum over all ranks, added in the order of the ranks."""
         values[...] = np.sum(self.gather(values), axis=0)
 
     def _exchange(self, value: T, failure: Failure | None) -> list[T]:
-        """Exchange a value, or this rank's failure; raise the error of the first rank that has failed."""
+        """Exchange a value, or the failure of this rank, and return the values of all ranks in their order.
+
+        If ranks have failed, raises the error of the first of them.
+        """
         self._n_exchanges += 1
         mine = pickle.dumps((value, (failure, host())))
         found = [pickle.loads(other) for other in jax_mode.exchanged(self._n_exchanges, mine)]
@@ -84,7 +87,7 @@ class DeviceRanks:
         return [one for one, _ in found]
 
     def _end(self, error: BaseException) -> NoReturn:
-        """End this process, and say why unless it was a signal; the others then miss it, and end as well."""
+        """Print the error, or that this rank was interrupted, and end the process; the other ranks then end too."""
         status, words = 1, "".join(traceback.format_exception(error))
         if isinstance(error, KeyboardInterrupt):
             status, words = interrupt.status(), "interrupted"
@@ -96,6 +99,6 @@ class DeviceRanks:
 
 
 def n_started(variables: dict[str, str]) -> int:
-    """Number of processes that a launcher has started, by the environment ``variables``; 1 if there is none."""
+    """Return the number of processes that a launcher has started, from its environment variables; 1 without one."""
     started = next((variables[name] for name in SIZE_VARIABLES if name in variables), "1")
     return int(started) if started.isdecimal() else 1

@@ -1,4 +1,4 @@
-"""The engine, mode and kernel selected by environment variables, and the settings with which new graphs are built."""
+"""The engine, mode and kernel, as selected by environment variables, and the dtype and kernel of new graphs."""
 
 import contextlib
 import importlib
@@ -103,12 +103,12 @@ logging.getLogger(f"{NAME}.tensor.blas_headers").setLevel(logging.ERROR)
 
 
 def devices() -> list[str]:
-    """List the names of the devices that JAX finds, the one in use first; empty in all modes but ``jax``."""
+    """Return the names of the devices that JAX finds, the one in use first; an empty list in all other modes."""
     return jax_mode.devices() if MODE == "jax" else []
 
 
 def links_blas() -> bool:
-    """Return whether compiled code calls a BLAS library directly rather than through NumPy."""
+    """Return True if compiled code calls a BLAS library directly rather than through NumPy."""
     config = backend.config
     return bool(config.blas.ldflags if NAME == "theano" else config.blas__ldflags)
 
@@ -120,7 +120,7 @@ def float_type() -> str:
 
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
-    """Context manager that sets the dtype of new graphs and parameters: ``with precision("float64"): ...``.
+    """Return a context manager that sets the dtype of new graphs and parameters: ``with precision("float64"): ...``.
 
     ValueError for a dtype other than ``float32`` and ``float64``.
     """
@@ -135,16 +135,16 @@ def precision(dtype: str) -> Iterator[None]:
 
 
 def kernel() -> str:
-    """Return how new graphs compute products and recurrences: ``fused`` (by kernels) or ``scan`` (by the engine)."""
+    """Return ``fused`` if new graphs compute products and recurrences by kernels, ``scan`` if by the engine."""
     return _kernel
 
 
 @contextlib.contextmanager
 def using_kernel(name: str) -> Iterator[None]:
-    """Context manager that sets how new graphs compute products and recurrences, see :func:`kernel`.
+    """Return a context manager that sets the result of :func:`kernel`, and thus the operations of new graphs.
 
-    A graph built within ``with using_kernel("scan"): ...`` shows every operation of the equations. ValueError for an
-    unknown name, RnnaudioError for ``fused`` in mode ``jax``.
+    A graph built within ``with using_kernel("scan"): ...`` contains every operation of the equations. ValueError for
+    an unknown name, RnnaudioError for ``fused`` in mode ``jax``.
     """
     global _kernel
     if name not in KERNELS:

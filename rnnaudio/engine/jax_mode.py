@@ -1,11 +1,11 @@
-"""Compile mode ``jax``: a whole PyTensor graph becomes one function that JAX compiles, for the CPU or a GPU.
+"""Compile mode ``jax``: JAX compiles a whole PyTensor graph as one function, for the CPU or a GPU.
 
 Only this module and :mod:`rnnaudio.engine.environment` import PyTensor, and only this module imports JAX. PyTensor
-translates each operation; this module adds what PyTensor's own linker lacks:
+translates each operation. This module differs from PyTensor's own linker for JAX in these points:
 
 * sizes are computed by NumPy while JAX traces a function, so a size may be any expression of the inputs' shapes;
 * integer scalar inputs are treated as sizes: the function is traced again for each new value, as for each new shape;
-* noise comes from the same NumPy generator as in all other modes, on the host (:func:`register_random`);
+* random numbers are sampled on the host by the same NumPy generator as in all other modes (:func:`register_random`);
 * parameters stay on the device between calls (:class:`OnDevice`), and an update reuses the memory of the old value.
 """
 
@@ -59,10 +59,10 @@ if jax.config.jax_default_matmul_precision is None:
 
 
 def start_processes() -> None:
-    """Connect this process with the others that Slurm, Open MPI or an MPI that mpi4py knows has started.
+    """Connect this process with the others that were started by Slurm, Open MPI, or the MPI that mpi4py uses.
 
-    Call it before anything is computed. From then on :func:`devices` are those of all processes. A process that dies
-    ends the others within HEARTBEAT_SECONDS. RnnaudioError if they cannot be found.
+    Call it before any computation. :func:`devices` then returns the devices of all processes. If a process dies, the
+    others end within HEARTBEAT_SECONDS. RnnaudioError if the processes cannot be found.
     """
     by_mpi = "PMI_SIZE" in os.environ and "SLURM_STEP_NODELIST" not in os.environ
     try:
@@ -79,14 +79,15 @@ def start_processes() -> None:
 
 
 def processes() -> tuple[int, int]:
-    """Return the number of this process, from 0, and that of all processes."""
+    """Return the index of this process, from 0, and the number of all processes."""
     return jax.process_index(), jax.process_count()
 
 
 def exchanged(number: int, value: bytes) -> list[bytes]:
-    """Return what all processes pass in their exchange ``number``, from 1, in the order of the processes.
+    """Exchange bytes between all processes: return the values passed by each of them, in the order of the processes.
 
-    Each process must take part in every exchange; this one waits for the others.
+    ``number`` is the number of the exchange, from 1. Every process must take part in every exchange; the call waits
+    for all of them.
     """
     client, (process, n) = distributed.global_state.client, processes()
     client.key_value_set_bytes(f"rnnaudio/{number}/{process}", value)
@@ -98,13 +99,13 @@ def exchanged(number: int, value: bytes) -> list[bytes]:
 
 
 def is_broken_connection(error: BaseException) -> bool:
-    """Whether a computation has failed because another process could not be reached."""
+    """Return True if the error means that another process could not be reached."""
     words = ("Connection reset", "Connection closed", "Connection refused", "Broken pipe", "UNAVAILABLE", "timed out")
     return isinstance(error, jax.errors.JaxRuntimeError) and any(word in str(error) for word in words)
 
 
 def devices() -> list[str]:
-    """List the names of the devices that JAX finds, such as ``cpu`` or ``NVIDIA H100``, the one in use first."""
+    """Return the names of the devices that JAX finds, such as ``cpu`` or ``NVIDIA H100``, the one in use first."""
     return [str(device.device_kind) for device in jax.devices()]
 
 
@@ -112,10 +113,11 @@ _mesh: jax.sharding.Mesh | None = None  # the devices that share batches
 
 
 def share_batches() -> int:
-    """Let functions that are compiled from now on divide batches among all devices; returns the number of devices.
+    """Make all functions compiled from now on divide batches among all devices; return the number of devices.
 
-    Parameters are on every device. What a function computes does not change, up to rounding: XLA adds what is summed
-    over a batch up over the devices. An input is divided if its batch axis is marked, and a multiple of the devices.
+    Every device holds all parameters. Results do not change, except for rounding, because XLA extends sums over a
+    batch to all devices. An input is divided if its batch axis is marked
+    (:func:`rnnaudio.engine.compiling.mark_batch_axis`) and has a length that is a multiple of the number of devices.
     """
     global _mesh
     _mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
@@ -123,18 +125,21 @@ def share_batches() -> int:
 
 
 def share_no_more() -> None:
-    """Let functions that are compiled from now on compute on one device of this process again."""
+    """End :func:`share_batches`: functions compiled from now on use one device of this process."""
     global _mesh
     _mesh = None
 
 
 def _everywhere(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-    """The place of an array that is whole on every device."""
+    """Return the sharding of an array of which every device holds a complete copy."""
     return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
 
 
 def _divided(value: JaxValue, axis: int | None, mesh: jax.sharding.Mesh) -> JaxValue:
-    """Put each device's part of ``value``, divided along ``axis``, on the device; None: leave it as it is."""
+    """Divide ``value`` along ``axis`` and place each part on its device.
+
+    Returns ``value`` itself if ``axis`` is None or its length is not a multiple of the number of devices.
+    """
     if axis is None or np.shape(value)[axis] % mesh.size:
         return value
     array, axes = np.asarray(value), [None] * axis + ["batch"]
@@ -150,7 +155,7 @@ class OnDevice(TensorSharedVariable):
 
 
 def shared(value: np.ndarray, name: str) -> OnDevice:
-    """Make a shared variable with the dtype and the number of axes of ``value``."""
+    """Make a shared variable with this value, of the same dtype and number of axes."""
     return OnDevice(type=TensorType(value.dtype, shape=(None,) * value.ndim), value=value, strict=False, name=name)
 
 
@@ -160,12 +165,15 @@ def compile_mode() -> Mode:
 
 
 def to_numpy(function: Function) -> Function:
-    """Wrap ``function`` so that it returns its results as NumPy arrays, all copied from the device at once."""
+    """Return ``function`` with results converted to NumPy arrays, all copied from the device at once."""
     return lambda *values: jax.device_get(function(*values))
 
 
 class _Linker(JAXLinker):
-    """A linker that jits a whole function: sizes are static arguments, and updates reuse the memory of old values."""
+    """A linker that compiles a whole function with ``jax.jit``.
+
+    Sizes are static arguments, and updated values reuse the memory of the old values.
+    """
 
     def fgraph_convert(
         self, fgraph: FunctionGraph, input_storage: list[Storage], storage_map: StorageMap, **kwargs: object
@@ -185,7 +193,7 @@ class _Linker(JAXLinker):
         return lambda *arguments: jitted(*(int(a) if k in static else a for k, a in enumerate(arguments)))
 
     def _jit_on(self, mesh: jax.sharding.Mesh, fn: Translation) -> Translation:
-        """Compile for all devices of ``mesh``: batches come in parts, all results are whole on every device."""
+        """Compile for all devices of ``mesh``: batches are divided among them, every device holds all results."""
         jitted = jax.jit(
             fn, static_argnums=self._static, donate_argnums=self._updated, out_shardings=_everywhere(mesh)
         )
@@ -199,7 +207,7 @@ class _Linker(JAXLinker):
 
 
 def _is_size_input(variable: Variable) -> bool:
-    """Tell whether an input is an integer scalar from the caller, not a shared one, which may change at every call."""
+    """Return True for an integer scalar input that is an argument of the function, not a shared variable."""
     return not isinstance(variable, TensorSharedVariable) and variable.ndim == 0 and _may_be_size(variable.type)
 
 
@@ -212,12 +220,12 @@ def _may_be_size(kind: TensorType | np.ndarray) -> bool:
 
 @jax_funcify.register(AbstractFunctionGraph)
 def _graph(fgraph: FunctionGraph, **kwargs: object) -> Translation:
-    """Translate a whole graph: that of a function, of scan's step, or of a composite operation."""
+    """Translate the whole graph of a function, of the step of a scan, or of a composite operation."""
     return fgraph_to_python(fgraph, _operation, type_conversion_fn=_constant, fgraph_name="rnnaudio_graph")
 
 
 def _operation(op: Op, node: Apply, **kwargs: object) -> Translation:
-    """Translate one operation: sizes are computed during tracing, and floats are cast to their dtype in the graph."""
+    """Translate one operation: sizes are computed while tracing, float results are cast to the graph's dtype."""
     translated = jax_funcify(op, node=node, **kwargs)
     kinds = [v.type for v in node.outputs]
 
@@ -246,7 +254,7 @@ def _cast(value: JaxValue, kind: TensorType) -> JaxValue:
 
 
 def _constant(value: np.ndarray, **kwargs: object) -> JaxValue:
-    """Convert a constant array to JAX; sizes and scalars stay NumPy values, which unlike Python's have a dtype."""
+    """Convert a constant array to a JAX array; sizes and scalars remain NumPy values, which have a dtype."""
     return value if np.ndim(value) == 0 or _may_be_size(value) else jnp.asarray(value)
 
 
@@ -281,7 +289,10 @@ def _check(op: CheckAndRaise, **kwargs: object) -> Translation:
 
 @jax_funcify.register(Scan)
 def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
-    """Translate scan as PyTensor does, then append zeros to outputs that are longer than a truncated gradient."""
+    """Translate scan as PyTensor does, then pad outputs that are shorter than required with zeros.
+
+    An output of a truncated gradient has values for the last steps only.
+    """
     translated = jax_funcify_Scan(op, node=node, **kwargs)
     lengths = op.outer_nitsot(range(len(node.inputs)))
     outputs = op.outer_nitsot_outs(range(len(node.outputs)))
@@ -300,9 +311,9 @@ def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
 
 
 def refuse(op_type: type) -> None:
-    """Refuse operations of type ``op_type``, which run on the host.
+    """Make the compilation of any graph with an operation of type ``op_type`` raise RnnaudioError.
 
-    From then on, the compilation of a graph with such an operation raises RnnaudioError.
+    Such operations run on the host and cannot be part of a JAX function.
     """
 
     @jax_funcify.register(op_type)
@@ -314,9 +325,9 @@ def refuse(op_type: type) -> None:
 
 
 def register_random(op_type: type) -> None:
-    """Register with PyTensor how to translate ``op_type``, an operation (key, *shape) -> random numbers.
+    """Register a translation to JAX of ``op_type``, an operation (key, *shape) -> random numbers.
 
-    The numbers are sampled by NumPy on the host, so they are bit-identical to those of the other modes.
+    JAX calls NumPy on the host to sample the numbers, so they are bit-identical to those of the other modes.
     """
     jax_funcify.register(op_type, _random)
 

@@ -1,4 +1,4 @@
-"""The base class of graph operations that compiled kernels compute."""
+"""The base class of graph operations that are computed by compiled kernels."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,12 +14,13 @@ _Disconnected: Any = backend.gradient.DisconnectedType
 
 
 class Kernel(_graph.Op):
-    """An operation computed by a function of NumPy arrays, in all modes but ``jax``; the base of fused operations.
+    """A graph operation computed by a function of NumPy arrays, in all modes but ``jax``.
 
     A subclass sets ``ndims``, the number of axes of each output, and defines ``compute(*arrays)``, which takes the
-    inputs' values and returns a sequence of the outputs' values, and, to be differentiable, :meth:`gradients`. The
-    first input and all float inputs are cast to the widest dtype of the float inputs, which is the outputs' dtype too.
-    No gradient flows to integer inputs (masks), nor to the inputs whose positions are in ``data``.
+    values of the inputs and returns a sequence of the values of the outputs. To be differentiable, it also defines
+    :meth:`gradients`. The first input and all float inputs are cast to the widest dtype of the float inputs, which is
+    also the dtype of the outputs. No gradient flows to integer inputs (masks), or to the inputs whose positions are in
+    ``data``.
 
     TypeError if the widest dtype of the float inputs is neither float32 nor float64.
     """
@@ -34,9 +35,10 @@ class Kernel(_graph.Op):
     def gradients(
         self, inputs: list[Symbolic], outputs: list[Symbolic], output_gradients: list[Gradient]
     ) -> list[Gradient]:
-        """Return one symbolic gradient per input, None for an input without a gradient.
+        """Return the symbolic gradient of the loss with respect to each input, None for an input without a gradient.
 
-        ``output_gradients`` holds None for an output that the loss does not depend on.
+        ``output_gradients`` holds the gradient with respect to each output, None if the loss does not depend on it.
+        NotImplementedError for an operation that is not differentiable.
         """
         raise NotImplementedError(f"{self} has no gradient")
 

@@ -1,4 +1,4 @@
-"""Random numbers in a graph, as a pure function of a key."""
+"""Random numbers in a graph, computed as a pure function of a key."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ _part: ContextVar[tuple[int, int]] = ContextVar("part of batches", default=WHOLE
 
 @contextlib.contextmanager
 def part_of_batches(part: int, n_parts: int) -> Iterator[None]:
-    """Context manager for graphs of a part of each batch, number ``part`` of ``n_parts`` equal ones.
+    """Return a context manager to build a graph for one of ``n_parts`` equal parts of each batch.
 
-    Each row gets the random numbers that it would get in the whole batch: those of the whole batch are sampled, and
-    the part's are used.
+    ``part`` is the number of the part, from 0. Random numbers are sampled for the whole batch and those of the part
+    are used, so that each sequence gets the same numbers as in a graph for whole batches.
     """
     before = _part.set((part, n_parts))
     try:
@@ -33,14 +33,13 @@ def part_of_batches(part: int, n_parts: int) -> Iterator[None]:
 
 
 class Random(_graph.Op):
-    """An operation that samples random numbers as a pure function of (key, stream, shape), so updates can be repeated.
+    """The graph operation (key, *shape) -> random numbers, a pure function of key, shape and ``stream``.
 
     ``key`` is an int64 vector: the seed, the number of the update and, if sequences are cut into segments, the number
     of the segment. ``stream`` distinguishes arrays with the same key. ``distribution`` is ``normal``, N(0, 1), or
-    ``uniform``, U(0, 1); ``ndim`` is the number of axes of the result. ``part`` is (k, n) for a graph of part k of n
-    equal parts of each batch, along ``batch_axis``. Both engines and all modes give the same numbers. There is no
-    generator whose state a checkpoint would have to hold: seed and update are enough for a resumed run to get the same
-    numbers as an uninterrupted run.
+    ``uniform``, U(0, 1); ``ndim`` is the number of axes of the result. ``part`` is (k, n) for a graph of part k, from
+    0, of n equal parts of each batch along ``batch_axis``. Both engines and all modes give the same numbers. Because
+    there is no state of a generator to save, a resumed run gets the same numbers as an uninterrupted run.
     """
 
     __props__ = ("distribution", "stream", "ndim", "dtype", "part", "batch_axis")
@@ -60,7 +59,7 @@ class Random(_graph.Op):
         outputs[0][0] = self.sampled(key, shape)
 
     def sampled(self, key: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-        """Sample the array, given the values of ``key`` and ``shape``."""
+        """Return the array of random numbers for these values of ``key`` and ``shape``."""
         if self.part == WHOLE:
             return noise.sample(self.distribution, key, self.stream, shape, self.dtype)
         (part, n_parts), axis = self.part, self.batch_axis
@@ -82,7 +81,8 @@ def normal(key: Key, stream: int, shape: Sequence[Size], *, batch_axis: int = -2
     """Sample an array of ``shape`` from N(0, 1): a pure function of ``shape``, ``key`` and ``stream``.
 
     ``key`` is (seed, update) or (seed, update, segment); ``stream`` distinguishes arrays with the same key.
-    ``batch_axis``: the axis of the batch, by default the last but one; it matters in :func:`part_of_batches` only.
+    ``batch_axis`` is the batch axis of ``shape``; it has an effect only within :func:`part_of_batches`. The dtype is
+    :func:`rnnaudio.engine.float_type`.
     """
     return _random("normal", key, stream, shape, batch_axis)
 
@@ -96,7 +96,7 @@ def uniform(key: Key, stream: int, shape: Sequence[Size], *, batch_axis: int = -
 
 
 def _random(distribution: str, key: Key, stream: int, shape: Sequence[Size], batch_axis: int) -> Symbolic:
-    """Make the operation; in a graph of whole batches it does not depend on the axis of the batch."""
+    """Apply the operation :class:`Random`, for the part of each batch that :func:`part_of_batches` has selected."""
     part = _part.get()
     if part == WHOLE:
         return Random(distribution, stream, len(shape), float_type())(key, *shape)

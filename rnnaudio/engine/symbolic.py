@@ -1,7 +1,7 @@
 """Static types of the variables, operations and functions of a graph.
 
-mypy cannot see the types of PyTensor and Theano. These protocols declare the operators, attributes and methods that
-the package uses, so that mypy can check them; they play no part at run time.
+PyTensor and Theano have no types that mypy can check. The protocols of this module declare the operators, attributes
+and methods that the package uses; they have no effect at run time.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class Symbolic(Protocol):
 
     @property
     def type(self) -> Any:
-        """The engine's description of dtype and axes; calling it makes a new variable of this type."""
+        """The engine's object for dtype and axes; a call, ``x.type()``, makes a new variable of this type."""
         ...
 
     @property
     def tag(self) -> Any:
-        """The engine's object for notes on the variable, which copies of the variable share."""
+        """The engine's object for user-defined attributes of the variable, shared by copies of the variable."""
         ...
 
     @property
     def owner(self) -> Node | None:
-        """The operation that computes the variable; None for inputs and constants."""
+        """The node that computes the variable; None for inputs and constants."""
         ...
 
     def __add__(self, other: Operand, /) -> Symbolic: ...
@@ -83,13 +83,13 @@ class Symbolic(Protocol):
 
 
 class SharedVariable(Symbolic, Protocol):
-    """A variable that keeps its value between calls: a parameter, a statistic, an optimizer's slot."""
+    """A variable that keeps its value between calls, such as a parameter or an array of an optimizer."""
 
     @property
     def name(self) -> str: ...
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
-        """Return a copy of the value; with ``borrow`` possibly the array itself, which must not be modified."""
+        """Return a copy of the value. With ``borrow`` it may be the array itself, which must not be modified."""
         ...
 
     def set_value(self, new_value: np.ndarray) -> None: ...
@@ -104,7 +104,7 @@ class Node(Protocol):
 
 
 class Function(Protocol):
-    """A compiled function: one value per input -> a NumPy array, or a list of arrays if ``outputs`` was a list."""
+    """A compiled function of one value per input; it returns an array, or a list of arrays for a list of outputs."""
 
     def __call__(self, *values: np.ndarray | float) -> Any: ...
 

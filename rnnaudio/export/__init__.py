@@ -1,6 +1,6 @@
-"""Networks as ONNX graphs, translated operation by operation from the engine's symbolic graph.
+"""Export of networks as ONNX graphs, translated operation by operation from the engine's symbolic graph.
 
-Nothing here imports ``onnx`` but :mod:`rnnaudio.export.file`, which writes the result.
+Only :mod:`rnnaudio.export.file`, which writes the result, imports ``onnx``.
 """
 
 from rnnaudio.export.graph import Graph, Value

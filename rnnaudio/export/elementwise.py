@@ -1,4 +1,7 @@
-"""Translations of functions of single numbers: one small function for each, or for a few that differ in name only."""
+"""Translations of the engine's elementwise functions to ONNX: each adds the nodes of one function to a graph.
+
+Their arguments are those of :data:`Translation`: the graph, the dtype of the result, and the function's arguments.
+"""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -8,11 +11,11 @@ import numpy as np
 from rnnaudio.export.graph import Graph, Value
 
 Translation: TypeAlias = Callable[[Graph, str, list[Value]], Value]
-"""(graph, dtype of the result, arguments) -> the result."""
+"""Function (graph, dtype of the result, arguments) -> the result, which adds the nodes of a function to the graph."""
 
 
 def computed(op: str) -> Translation:
-    """Make the translation to one ONNX operator; of more than two arguments, the first two, then the next, ..."""
+    """Make the translation to the ONNX operator ``op``; more than two arguments are combined from left to right."""
 
     def translation(graph: Graph, dtype: str, values: list[Value]) -> Value:
         first, *others = (graph.cast(value, dtype) for value in values)
@@ -26,7 +29,7 @@ def computed(op: str) -> Translation:
 
 
 def compared(op: str) -> Translation:
-    """Make the translation of a comparison, of numbers converted to a dtype that holds both."""
+    """Make the translation to the comparison operator ``op``; arguments are converted to their common dtype."""
 
     def translation(graph: Graph, dtype: str, values: list[Value]) -> Value:
         common = str(np.result_type(*(np.dtype(value.dtype) for value in values)))
@@ -37,31 +40,31 @@ def compared(op: str) -> Translation:
 
 
 def switch(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate ``a if condition else b``."""
+    """Add to ``graph`` the nodes for ``a if condition else b``; returns the result."""
     condition, a, b = graph.cast(values[0], "bool"), graph.cast(values[1], dtype), graph.cast(values[2], dtype)
     return graph.add("Where", condition, a, b, dtype=dtype, ndim=max(condition.ndim, a.ndim, b.ndim))
 
 
 def second(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate the second argument, in the shape of the first."""
+    """Add to ``graph`` the nodes for the second argument broadcast to the shape of the first; returns the result."""
     like, value = values[0], graph.cast(values[1], dtype)
     shape = graph.add("Shape", like, dtype="int64", ndim=1)
     return graph.add("Expand", value, shape, dtype=dtype, ndim=like.ndim)
 
 
 def not_equal(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate a != b."""
+    """Add to ``graph`` the nodes for a != b; returns the result."""
     equal = compared("Equal")(graph, dtype, values)
     return graph.add("Not", equal, dtype="bool", ndim=equal.ndim)
 
 
 def square(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate x x."""
+    """Add to ``graph`` the nodes for x^2; returns the result."""
     return computed("Mul")(graph, dtype, [values[0], values[0]])
 
 
 def in_double(formula: Translation) -> Translation:
-    """Make the translation of a formula that would lose digits in single precision: it is computed in float64."""
+    """Make the translation that computes ``formula`` in float64, because it would lose digits in float32."""
 
     def translation(graph: Graph, dtype: str, values: list[Value]) -> Value:
         return graph.cast(formula(graph, "float64", values), dtype)
@@ -70,17 +73,20 @@ def in_double(formula: Translation) -> Translation:
 
 
 def log1p(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate log(1 + x)."""
+    """Add to ``graph`` the nodes for log(1 + x); returns the result."""
     return computed("Log")(graph, dtype, [computed("Add")(graph, dtype, [*values, graph.constant(np.float64(1.0))])])
 
 
 def expm1(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate exp(x) - 1."""
+    """Add to ``graph`` the nodes for exp(x) - 1; returns the result."""
     return computed("Sub")(graph, dtype, [computed("Exp")(graph, dtype, values), graph.constant(np.float64(1.0))])
 
 
 def softplus(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)), which does not overflow."""
+    """Add to ``graph`` the nodes for log(1 + exp(x)); returns the result.
+
+    It is computed as max(x, 0) + log(1 + exp(-|x|)), which does not overflow.
+    """
     zero = graph.constant(np.float64(0.0))
     negative = computed("Neg")(graph, dtype, [computed("Abs")(graph, dtype, values)])
     rest = log1p(graph, dtype, [computed("Exp")(graph, dtype, [negative])])
@@ -88,11 +94,11 @@ def softplus(graph: Graph, dtype: str, values: list[Value]) -> Value:
 
 
 def identity(graph: Graph, dtype: str, values: list[Value]) -> Value:
-    """Translate x, converted to the dtype of the result."""
+    """Add to ``graph`` the nodes for x converted to ``dtype``; returns the result."""
     return graph.cast(values[0], dtype)
 
 
-#: by the name of the engine's function
+#: translations by the name of the engine's function
 ELEMENTWISE: dict[str, Translation] = {
     "Add": computed("Add"), "Sub": computed("Sub"), "Mul": computed("Mul"), "TrueDiv": computed("Div"),
     "Pow": computed("Pow"), "Maximum": computed("Max"), "ScalarMaximum": computed("Max"),

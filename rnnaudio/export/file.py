@@ -1,4 +1,4 @@
-"""ONNX files: a network as protocol buffers, checked, with what is to be known about it as JSON."""
+"""Conversion of a network to the contents of an ONNX file, checked by ``onnx``, with metadata as JSON."""
 
 import json
 from typing import Any
@@ -32,7 +32,7 @@ def require_onnx() -> None:
 
 
 def as_bytes(network: Network) -> bytes:
-    """Make the content of an ONNX file of a network, and check it.
+    """Return the contents of an ONNX file of a network, checked by ``onnx``.
 
     The metadata have one entry, ``rnnaudio``: :meth:`Network.record` as JSON. RnnaudioError if the package onnx is
     missing, or if the network is larger than such a file can be or breaks a rule of ONNX.

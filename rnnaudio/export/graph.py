@@ -9,11 +9,11 @@ import numpy as np
 from rnnaudio.engine import SharedVariable
 
 Length: TypeAlias = int | str | None
-"""The length of an axis: a number; a name, for any length that is the same wherever it has this name; None: any."""
+"""The length of an axis: a number; a name, for an unknown length that is equal wherever the name occurs; None: any."""
 
 
 class Value(NamedTuple):
-    """An array that a graph computes: its name in the graph, its dtype and its number of axes."""
+    """An array in a graph (an input, a constant or a result): its name, its dtype and its number of axes."""
 
     name: str
     dtype: str
@@ -21,7 +21,10 @@ class Value(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One operator of a graph, with the names of its inputs and outputs; an attribute may be a graph."""
+    """One operator of a graph, with the names of its inputs and outputs.
+
+    ``attributes`` holds its attributes by name; the body of a loop is an attribute of type :class:`Graph`.
+    """
 
     op: str
     inputs: tuple[str, ...]
@@ -38,7 +41,15 @@ class Port(NamedTuple):
 
 @dataclass
 class Shared:
-    """Constants, and a count for new names, that a graph and the bodies of its loops share."""
+    """Data that a graph and the bodies of its loops share.
+
+    constants
+        arrays by name.
+    variables
+        the value in the graph of each shared variable of the model that is stored.
+    n_names
+        number of names made so far; each new name ends with its number.
+    """
 
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     variables: dict[Any, Value] = field(default_factory=dict)
@@ -48,8 +59,8 @@ class Shared:
 class Graph:
     """An ONNX graph under construction: nodes in the order of computation, constants, inputs and outputs.
 
-    names: name of each of a model's shared variables, under which its value is stored. outer: the graph in which this
-    one is the body of a loop; None for a whole graph.
+    names: the name under which the value of each of a model's shared variables is stored. outer: for the body of a
+    loop, the graph that contains the loop; None for a whole graph.
     """
 
     def __init__(self, names: Mapping[SharedVariable, str] | None = None, outer: "Graph | None" = None):
@@ -62,14 +73,14 @@ class Graph:
 
     @property
     def constants(self) -> dict[str, np.ndarray]:
-        """The arrays that nodes use, by name; a body has none of its own, but uses those of the graph around it."""
+        """The constant arrays that nodes use, by name; empty for a body, whose constants belong to the whole graph."""
         if self.is_body:
             return {}
         used = self._used()
         return {name: array for name, array in self._shared.constants.items() if name in used}
 
     def _used(self) -> set[str]:
-        """Names of all inputs of nodes, those of bodies too."""
+        """Names of the inputs of all nodes, including the nodes of bodies."""
         bodies = [value for node in self.nodes for value in node.attributes.values() if isinstance(value, Graph)]
         return {name for node in self.nodes for name in node.inputs}.union(*(body._used() for body in bodies))
 
@@ -78,32 +89,47 @@ class Graph:
         return Graph(outer=self)
 
     def input(self, name: str, dtype: str, shape: Sequence[Length]) -> Value:
-        """Declare an input."""
+        """Declare an input of the graph and return its value; an empty ``name`` is replaced by a new one.
+
+        shape: the length of each axis.
+        """
         value = Value(name or self._new_name("in"), dtype, len(shape))
         self.inputs.append(Port(value, tuple(shape)))
         return value
 
     def output(self, name: str, value: Value, shape: Sequence[Length]) -> None:
-        """Declare ``value`` as an output under another name."""
+        """Declare ``value`` as an output under the name ``name``; an empty name is replaced by a new one.
+
+        shape: the length of each axis.
+        """
         named = value._replace(name=name or self._new_name("out"))
         self.nodes.append(Node("Identity", (value.name,), (named.name,), {}))
         self.outputs.append(Port(named, tuple(shape)))
 
     def add(self, op: str, *inputs: Value, dtype: str, ndim: int, **attributes: Any) -> Value:
-        """Add an operator with one output, of the given dtype and number of axes; returns the output."""
+        """Add an operator with one output, of the given dtype and number of axes; returns the output.
+
+        attributes: the operator's attributes by name, as ONNX defines them.
+        """
         return self.add_many(op, inputs, [(dtype, ndim)], **attributes)[0]
 
     def add_many(
         self, op: str, inputs: Sequence[Value], kinds: Sequence[tuple[str, int]], **attributes: Any
     ) -> list[Value]:
-        """Add an operator with an output for each (dtype, number of axes) of ``kinds``; returns the outputs."""
+        """Add an operator with an output for each (dtype, number of axes) in ``kinds``; returns the outputs.
+
+        attributes: the operator's attributes by name, as ONNX defines them.
+        """
         outputs = [Value(self._new_name(op), dtype, ndim) for dtype, ndim in kinds]
         names = tuple(value.name for value in inputs), tuple(value.name for value in outputs)
         self.nodes.append(Node(op, *names, attributes))
         return outputs
 
     def constant(self, value: np.ndarray | np.generic | Sequence[int], name: str = "") -> Value:
-        """Store an array; returns its value. Whole numbers are stored as int64, but bool stays bool."""
+        """Store an array as a constant and return its value in the graph.
+
+        Integers are stored as int64; other dtypes are kept. An empty or used ``name`` is replaced by a new one.
+        """
         array = np.asarray(value)
         array = array.astype(np.int64) if array.dtype.kind in "iu" else array
         taken = name in self._shared.constants
@@ -112,7 +138,10 @@ class Graph:
         return Value(name, str(array.dtype), array.ndim)
 
     def parameter(self, variable: SharedVariable) -> Value:
-        """Store the present value of a shared variable, once, under its name in the model."""
+        """Store the current value of a shared variable, under its name in the model; returns its value in the graph.
+
+        A variable is stored once, however often it is used.
+        """
         variables = self._shared.variables
         if variable not in variables:
             name = self._names.get(variable) or variable.name or "variable"
@@ -120,11 +149,11 @@ class Graph:
         return variables[variable]
 
     def known(self, value: Value) -> np.ndarray | None:
-        """Return the array of a constant; None for what is computed or given."""
+        """Return the array of ``value`` if it is a constant; None for a graph input or a node's output."""
         return self._shared.constants.get(value.name)
 
     def cast(self, value: Value, dtype: str) -> Value:
-        """Convert to another dtype, if it is another."""
+        """Return ``value`` converted to ``dtype``; a constant of one element becomes a new constant, not a node."""
         if value.dtype == dtype:
             return value
         known = self.known(value)

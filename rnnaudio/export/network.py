@@ -1,4 +1,4 @@
-"""Networks to export: a graph of one step, with its state as inputs and outputs, and what is to be known about it."""
+"""Networks to export: the graph of one time step, with the state as inputs and outputs, and metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ STREAMS = "streams"  # the axis of independent sequences, which may have any len
 
 
 class State(NamedTuple):
-    """A part of a network's state.
+    """One array of a network's state, which the graph takes as an input and returns, updated, as an output.
 
     name, after
-        the input that takes it, and the output that returns it after the step.
+        names of the input and of the output.
     initial
-        its value before the first step, (width,), the same for each stream.
+        value before the first step, (width,), the same for each stream.
     """
 
     name: str
@@ -31,26 +31,26 @@ class State(NamedTuple):
     initial: np.ndarray
 
     def record(self) -> dict[str, Plain]:
-        """The state as values that JSON can store."""
+        """Return name, after, dtype and initial value as values that JSON can store."""
         kind = {"dtype": str(self.initial.dtype), "initial": self.initial.tolist()}
         return {"name": self.name, "after": self.after, **kind}
 
 
 @dataclass
 class Network:
-    """A graph of one step, its states, and whatever else is to be known to use it, as values that JSON can store."""
+    """A graph of one time step, its states, and ``about``: metadata for its users, as values that JSON can store."""
 
     graph: Graph
     states: list[State] = field(default_factory=list)
     about: Mapping[str, Plain] = field(default_factory=dict)
 
     def record(self) -> dict[str, Plain]:
-        """Make the record that is stored with the graph: ``about``, and names and initial values of all states."""
+        """Return the metadata to store with the graph: ``about``, and names and initial values of all states."""
         return {**self.about, "states": [state.record() for state in self.states]}
 
 
 def network_of(model: Layer) -> Network:
-    """Make an empty network whose parameters have their names in the model."""
+    """Make a network with an empty graph, which will store the model's parameters under their names in the model."""
     names = {variable: name for name, variable in (model.parameters() | model.statistics()).items()}
     return Network(Graph(names))
 
@@ -64,7 +64,10 @@ def initial_rows(layer: Layer) -> list[np.ndarray]:
 
 
 def state_inputs(network: Network, layer: Layer, prefix: str) -> list[Value]:
-    """Declare the inputs for a layer's state, named ``prefix`` and the place in the state; returns their values."""
+    """Declare an input for each array of a layer's state, and list it in ``network.states``; returns the inputs.
+
+    The name of an input is ``prefix``, an underscore and the name of :func:`rnnaudio.nn.layer.leaf_names`.
+    """
     names = [f"{prefix}_{name}".rstrip("_") for name in leaf_names(layer.state_sizes)]
     values = []
     for name, row in zip(names, initial_rows(layer), strict=True):
@@ -74,7 +77,7 @@ def state_inputs(network: Network, layer: Layer, prefix: str) -> list[Value]:
 
 
 def state_outputs(network: Network, names: list[str], values: list[Value]) -> None:
-    """Declare the outputs for the states of these names after the step."""
+    """Declare ``values``, the states after the step, as outputs; ``names`` are the names of their inputs."""
     by_name = {state.name: state for state in network.states}
     for name, value in zip(names, values, strict=True):
         shape: tuple[Length, ...] = (STREAMS, len(by_name[name].initial))

@@ -1,4 +1,8 @@
-"""Translations of the engine's operations on arrays: one small function for each."""
+"""Translations of the engine's operations on arrays to ONNX: one small function for each operation.
+
+A translation adds nodes to a graph and returns the operation's output. It raises :class:`Unknown` if ONNX has no
+equivalent for the particular use of the operation.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -9,22 +13,25 @@ from rnnaudio.export.elementwise import ELEMENTWISE
 from rnnaudio.export.graph import Graph, Value
 
 Translation: TypeAlias = Callable[[Graph, Any, list[Value], str, int], Value]
-"""(graph, the engine's operation, its inputs, dtype and number of axes of its output) -> the output."""
+"""Function (graph, the engine's operation, its inputs, dtype and number of axes of its output) -> the output."""
 
 FIRST, LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max  # ends of a slice that are beyond any axis
 
 
 class Unknown(Exception):
-    """Raised for an operation, or a use of it, that has no translation; the message is its name."""
+    """Error for an operation, or a use of an operation, without a translation; the message names it."""
 
 
 def name_of(op: Any) -> str:
-    """Name the class of an operation; of one that is applied to each element of leading axes, the class of that."""
+    """Return the name of an operation's class, or, for a ``Blockwise`` operation, of the operation that it repeats."""
     return type(getattr(op, "core_op", op)).__name__
 
 
 def elementwise(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate a function of single numbers, applied to each element."""
+    """Add to ``graph`` the nodes for an elementwise function; returns the result.
+
+    The functions are translated by :mod:`rnnaudio.export.elementwise`; Unknown for any other.
+    """
     name = type(op.scalar_op).__name__
     if name not in ELEMENTWISE:
         raise Unknown(name)
@@ -32,20 +39,23 @@ def elementwise(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: in
 
 
 def product(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate a matrix product."""
+    """Add to ``graph`` the nodes for a matrix product; returns the result."""
     a, b = (graph.cast(value, dtype) for value in inputs)
     return graph.add("MatMul", a, b, dtype=dtype, ndim=ndim)
 
 
 def batched(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate a matrix product for each element of the leading axes."""
+    """Add to ``graph`` the nodes for a matrix product that is repeated over leading axes; returns the result."""
     if type(op.core_op).__name__ != "Dot":
         raise Unknown(name_of(op))
     return product(graph, op.core_op, inputs, dtype, ndim)
 
 
 def dimshuffle(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate a new order of axes: some are dropped, the others moved, and axes of length 1 inserted."""
+    """Add to ``graph`` the nodes for a permutation of axes; returns the result.
+
+    The permutation may also drop and insert axes of length 1.
+    """
     (x,) = inputs
     known = graph.known(x)
     if known is not None and known.size == 1:
@@ -62,7 +72,7 @@ def dimshuffle(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int
 
 
 def vector(graph: Graph, values: Sequence[Value]) -> Value:
-    """Join scalars to a vector of int64."""
+    """Stack scalars to a vector of int64: a constant if all of them are constants."""
     known = [graph.known(value) for value in values]
     if all(each is not None for each in known):
         return graph.constant(np.array([int(each) for each in known if each is not None], np.int64))
@@ -73,12 +83,15 @@ def vector(graph: Graph, values: Sequence[Value]) -> Value:
 
 
 def make_vector(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate a vector of scalars, of whole numbers only: lengths of axes."""
+    """Add to ``graph`` the nodes for a vector of integer scalars, such as lengths of axes; returns the result."""
     return vector(graph, inputs)
 
 
 def subtensor(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate x[...] with slices and single positions: all slices at once, then the positions, the last first."""
+    """Add to ``graph`` the nodes for x[...] with slices and integers; returns the result.
+
+    A single node applies all the slices; each integer takes one more node, which removes its axis.
+    """
     x, *indices = inputs
     cuts = {axis: cut for axis, cut in enumerate(op.idx_list) if isinstance(cut, slice) and cut != slice(None)}
     if cuts:
@@ -94,7 +107,10 @@ def subtensor(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int)
 
 
 def _bounds(graph: Graph, cut: slice, indices: list[Value]) -> tuple[Value, Value, Value]:
-    """Start, stop and step of a slice, whose entries are positions in ``indices``, or None."""
+    """Return start, stop and step of a slice as values; the entries of ``cut`` are positions in ``indices``, or None.
+
+    Raises Unknown if the step is not a constant.
+    """
     step = None if cut.step is None else graph.known(indices[cut.step])
     if cut.step is not None and step is None:
         raise Unknown("Subtensor with a computed step")
@@ -106,7 +122,7 @@ def _bounds(graph: Graph, cut: slice, indices: list[Value]) -> tuple[Value, Valu
 
 
 def gather(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate x[:, k] with an array k of whole numbers on one axis."""
+    """Add to ``graph`` the node for x[:, k], with an array k of integers on any one axis; returns the result."""
     x, *indices = inputs
     places = [axis for axis, index in enumerate(op.idx_list) if index != slice(None)]
     if len(places) != 1 or isinstance(op.idx_list[places[0]], slice) or indices[0].dtype == "bool":
@@ -116,7 +132,7 @@ def gather(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) ->
 
 
 def join(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate arrays side by side along an axis."""
+    """Add to ``graph`` the nodes for the concatenation of arrays along an axis; returns the result."""
     axis = graph.known(inputs[0])
     if axis is None:
         raise Unknown("Join along a computed axis")
@@ -125,24 +141,24 @@ def join(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> V
 
 
 def reshape(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate another shape of the same elements."""
+    """Add to ``graph`` the nodes for a reshape; returns the result."""
     x, shape = inputs
     return graph.add("Reshape", x, graph.cast(shape, "int64"), dtype=dtype, ndim=ndim)
 
 
 def shape(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate the lengths of the axes."""
+    """Add to ``graph`` the node for the shape of an array; returns the result, a vector of int64."""
     return graph.add("Shape", *inputs, dtype="int64", ndim=1)
 
 
 def shape_of_axis(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate the length of one axis."""
+    """Add to ``graph`` the nodes for the length of one axis; returns the result."""
     lengths = shape(graph, op, inputs, dtype, 1)
     return graph.add("Gather", lengths, graph.constant(np.int64(op.i)), dtype="int64", ndim=0, axis=0)
 
 
 def alloc(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate a value repeated to a shape."""
+    """Add to ``graph`` the nodes for an array broadcast to a shape; returns the result."""
     value, *lengths = inputs
     if not lengths:
         return value
@@ -150,12 +166,12 @@ def alloc(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> 
 
 
 def arange(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate start, start + step, ..., up to a stop."""
+    """Add to ``graph`` the node for the range start, start + step, ..., without stop; returns the result."""
     return graph.add("Range", *(graph.cast(value, dtype) for value in inputs), dtype=dtype, ndim=1)
 
 
 def reduced(name: str) -> Translation:
-    """Make the translation of a sum, product, maximum or minimum over axes."""
+    """Make the translation of a reduction over axes to the ONNX operator ``name``, such as ``ReduceSum``."""
 
     def translation(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
         within = str(getattr(op, "acc_dtype", None) or dtype)
@@ -168,14 +184,14 @@ def reduced(name: str) -> Translation:
 
 
 def argmax(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate the position of the first maximum along one axis."""
+    """Add to ``graph`` the nodes for the position of the first maximum along one axis; returns the result."""
     if op.axis is None or len(op.axis) != 1:
         raise Unknown("Argmax over several axes")
     return graph.add("ArgMax", *inputs, dtype="int64", ndim=ndim, axis=int(op.axis[0]), keepdims=0)
 
 
 def cumulative(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate sums of all elements up to each one along an axis."""
+    """Add to ``graph`` the nodes for a cumulative sum along one axis; returns the result."""
     if op.mode != "add" or op.axis is None:
         raise Unknown("a cumulative product, or sum over all axes")
     axis = graph.constant(np.int64(op.axis))
@@ -183,7 +199,7 @@ def cumulative(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int
 
 
 def softmax(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate a softmax, or its logarithm, along one axis."""
+    """Add to ``graph`` the nodes for a softmax, or its logarithm, along one axis; returns the result."""
     name, axis = type(op).__name__, None if op.axis is None else np.atleast_1d(op.axis).tolist()
     if axis is None or len(axis) != 1:
         raise Unknown(f"{name} over several axes")
@@ -191,11 +207,11 @@ def softmax(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -
 
 
 def unchanged(graph: Graph, op: Any, inputs: list[Value], dtype: str, ndim: int) -> Value:
-    """Translate an operation that changes nothing outside training."""
+    """Return the input of an operation that changes nothing outside training; no nodes are added."""
     return inputs[0]
 
 
-#: by the name of the engine's class
+#: translations by the name of the operation's class
 OPERATIONS: dict[str, Translation] = {
     "Elemwise": elementwise, "Dot": product, "Blockwise": batched, "DimShuffle": dimshuffle,
     "Subtensor": subtensor, "AdvancedSubtensor": gather, "AdvancedSubtensor1": gather,

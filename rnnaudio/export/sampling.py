@@ -1,6 +1,6 @@
-"""Sampling from logits within a graph, as :class:`rnnaudio.generation.sampling.Sampling` does without top-k, nucleus.
+"""Sampling from logits within a symbolic graph.
 
-All numbers are float64, as there.
+The equations are those of :class:`rnnaudio.generation.sampling.Sampling` without top-k and nucleus, in float64.
 """
 
 from rnnaudio.engine import Symbolic, tt

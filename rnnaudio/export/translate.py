@@ -1,7 +1,7 @@
 """Translation of a symbolic graph of the engine into nodes of an ONNX graph, operation by operation.
 
-A cell's equation is a graph of some forty elementary operations, whatever the cell. So no layer is known here, and a
-cell of one's own is translated like those of the package.
+The equations of all cells consist of the same elementary operations, about forty kinds. So this module needs no code
+for particular layers, and translates user-defined cells like those of the package.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,11 @@ from rnnaudio.export.operations import OPERATIONS, Unknown, name_of
 
 
 def applied(graph: Graph, function: Callable[..., Sequence[Symbolic]], *values: Value) -> list[Value]:
-    """Add a function's operations to a graph; returns its results.
+    """Add the operations of a function to a graph; returns the values of its results.
 
-    function: takes a symbolic variable for each of ``values`` and returns a sequence of them. Its graph is built with
-    the engine's own operations (kernel ``scan``), in float32. RnnaudioError for an operation without a translation,
-    which is named, and for another engine than PyTensor.
+    function: takes one symbolic variable per element of ``values`` and returns a sequence of symbolic results. It is
+    called with the kernel ``scan``, so that the engine's own operations are used, in float32. RnnaudioError for an
+    operation without a translation, which the message names, and for an engine other than PyTensor.
     """
     if engine.NAME != "pytensor":
         raise RnnaudioError(f"graphs of the engine {engine.NAME} cannot be exported: leave RNNAUDIO_ENGINE out")
@@ -31,9 +31,10 @@ def applied(graph: Graph, function: Callable[..., Sequence[Symbolic]], *values: 
 
 
 def translated(outputs: Sequence[Symbolic], given: Mapping[Symbolic, Value], graph: Graph) -> list[Value]:
-    """Add the operations that compute ``outputs`` to a graph; returns their values.
+    """Add the operations that compute the symbolic ``outputs`` to a graph; returns the outputs' values in the graph.
 
-    given: values of symbolic inputs. RnnaudioError for an operation without a translation.
+    given: the value in the graph of each symbolic input. RnnaudioError for an operation without a translation, and for
+    outputs that depend on other symbolic inputs.
     """
     values = dict(given)
     waiting = list(reversed(outputs))
@@ -51,7 +52,7 @@ def translated(outputs: Sequence[Symbolic], given: Mapping[Symbolic, Value], gra
 
 
 def _leaf(variable: Any, graph: Graph) -> Value:
-    """The value of a parameter or constant."""
+    """Return the value in the graph of a parameter or constant; RnnaudioError for any other variable."""
     if hasattr(variable, "get_value"):
         return graph.parameter(variable)
     if hasattr(variable, "data"):
@@ -62,7 +63,7 @@ def _leaf(variable: Any, graph: Graph) -> Value:
 
 
 def _result(variable: Any, node: Any, values: Mapping[Any, Value], graph: Graph) -> Value:
-    """The value that an operation computes."""
+    """Translate the operation ``node`` that computes ``variable``; returns its value in the graph."""
     name = type(node.op).__name__
     try:
         if name not in OPERATIONS or len(node.outputs) != 1:
@@ -77,6 +78,6 @@ def _result(variable: Any, node: Any, values: Mapping[Any, Value], graph: Graph)
 
 
 def _dtype(variable: Any) -> str:
-    """The dtype of a variable in the graph, where all whole numbers are int64."""
+    """Return the dtype that a variable has in the ONNX graph: int64 for all integers, else the variable's own."""
     dtype = np.dtype(str(variable.dtype))
     return "int64" if dtype.kind in "iu" else str(dtype)

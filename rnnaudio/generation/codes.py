@@ -9,8 +9,10 @@ import numpy as np
 
 from rnnaudio import engine
 from rnnaudio.audio.arrays import Audio, Codes, Features, Frames
+from rnnaudio.audio.beat import Pulse
 from rnnaudio.audio.phase import OnlineGriffinLim, PhasedFrame, PhaseGradient
 from rnnaudio.audio.stft import STFT
+from rnnaudio.data.code_past import BeatReader, Past, StreamPast
 from rnnaudio.data.codec import Codec
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.sampling import Sampling
@@ -25,7 +27,7 @@ class CodePlayer:
     model
         predicts the codes of the next frame from those of the frames before it.
     codec
-        the codec of the codes; here it only checks the primes.
+        the codec of the codes, used to check the primes and, for a model with long-term prediction, to find the beat.
     primes
         (n_streams, n_frames, n_stages), codes of recorded sound to prime the model on.
     sampling
@@ -58,25 +60,48 @@ class CodePlayer:
             )
         codec.features(primes)  # RnnaudioError for codes out of range
         self._centres = [centre.get_value() for centre in model.centres]
-        self._body = Stepper(model.body).streams(len(primes))
+        self._hidden = Stepper(model).streams(len(primes))
+        self._n_hidden = model.body.n_out
+        reader = BeatReader(codec) if model.long_term else None
+        self._pasts = [StreamPast(reader) for _ in primes] if reader else []
         self._heads = [Stepper(head).streams(len(primes)) for head in model.heads]
         self.sampling, self._detail = sampling, detail_temperature
         self._detailed(sampling)
         self._sources = [np.random.default_rng((seed, k, 9)) for k in range(len(primes))]  # 9: this use of the seed
         for frame in primes.swapaxes(0, 1)[:-1]:
-            self._body(self._embedded(frame))
+            self._hidden(self._input(frame))
         self._last = primes[:, -1]
 
     def _embedded(self, codes: Codes) -> Features:
-        """Model input for codes (n_streams, n_stages): the sum of the stages' embeddings, (n_streams, n_features)."""
+        """Sum of the stages' embeddings of codes (n, n_stages): (n, n_features)."""
         return np.asarray(sum(e[codes[:, k]] for k, e in enumerate(self._centres)), engine.float_type())
+
+    def _input(self, codes: Codes) -> Features:
+        """Compute the model's input from the latest codes (n_streams, n_stages), and add these to the past."""
+        if not self._pasts:
+            return self._embedded(codes)
+        for past, frame in zip(self._pasts, codes, strict=True):
+            past.push(frame)
+        known = np.stack([self._known(past.next()) for past in self._pasts])
+        return np.concatenate([self._embedded(codes), known], axis=1)
+
+    def _known(self, past: Past) -> Features:
+        """Input of the long-term prediction of a stream, (n,): features of earlier frames, and the beat's numbers."""
+        codes = past.codes.reshape(-1, len(self._centres))
+        frames = np.where(codes[:, :1] < 0, np.zeros((), engine.float_type()), self._embedded(np.maximum(codes, 0)))
+        return np.concatenate([frames.ravel(), past.beat[0].astype(frames.dtype)])
+
+    @property
+    def pulses(self) -> list[Pulse]:
+        """The latest candidates for the beat of each stream; empty for a model without long-term prediction."""
+        return [past.pulse for past in self._pasts]
 
     def __iter__(self) -> Iterator[Codes]:
         return self
 
     def __next__(self) -> Codes:
         """Sample the next frame of every stream, (n_streams, n_stages)."""
-        hidden = self._body(self._embedded(self._last)).copy()
+        hidden = self._hidden(self._input(self._last)).copy()
         uniform = np.array([source.random(len(self._heads)) for source in self._sources])
         codes = np.zeros((len(hidden), len(self._heads)), np.int64)
         x, sampling = hidden, self.sampling
@@ -84,13 +109,16 @@ class CodePlayer:
             if k:
                 sampling = self._detailed(self.sampling)
                 embedded = sum(e[codes[:, j]] for j, e in enumerate(self._centres[:k]))
-                x = np.concatenate([hidden, embedded], axis=1).astype(hidden.dtype)
+                x = np.concatenate([hidden[:, : self._n_hidden], embedded], axis=1).astype(hidden.dtype)
             codes[:, k] = sampling.sample(head(x), uniform[:, k])
         self._last = codes
         return codes
 
     def _detailed(self, sampling: Sampling) -> Sampling:
-        """The sampling of the stages after the first; RnnaudioError for a temperature that is not positive."""
+        """Return the settings of the stages after the first: ``sampling`` with the detail temperature, if any.
+
+        RnnaudioError for a temperature that is not positive.
+        """
         return sampling if self._detail is None else replace(sampling, temperature=self._detail)
 
     def frames(self, n_frames: int) -> Codes:
@@ -101,7 +129,7 @@ class CodePlayer:
 
 
 class SoundStream:
-    """Streaming decoder from codes to standardised audio, one hop of samples per frame, a few frames late.
+    """Streaming decoder from codes to standardised audio: one hop of samples per frame, with a delay of a few frames.
 
     Standardised audio has mean 0 and standard deviation 1 over the training split. Phases are estimated from the
     magnitudes (:class:`PhaseGradient`) and refined (:class:`OnlineGriffinLim`).

@@ -21,7 +21,7 @@ def continue_frames(
 ) -> Frames:
     """Prime a model on true frames (time, batch, n), then free-run it: returns generated frames (n_frames, batch, n).
 
-    A model with n outputs predicts the next frame. A model with P n outputs, P the number of parameters of the
+    A model with n outputs predicts the next frame. A model with P n outputs, where P is the number of parameters of
     ``readout``, predicts a distribution of each value of the next frame. The value is then the mean (temperature 0),
     or a sample determined by ``seed`` (temperature above 0; 1: from the distribution as learnt).
 

@@ -42,7 +42,7 @@ class Generated(NamedTuple):
 class OutputNoise(NamedTuple):
     """Gaussian noise of standard deviation ``std``, added to each standardised output sample before it is fed back.
 
-    It depends on ``seed`` and the index of the stream, but not on the number of streams or threads.
+    The noise depends on ``seed`` and the index of the stream, but not on the number of streams or threads.
     """
 
     std: float
@@ -87,11 +87,11 @@ def generate_streams(
     two_functions: bool = False,
     progress: bool = False,
 ) -> list[Generated]:
-    """Continue primes of equal length in parallel; each result is bit-identical to that of :func:`generate`.
+    """Continue primes of equal length in parallel; returns one result per prime.
 
-    With noise, this is true only of the first result, because each stream has noise of its own. Streams are
-    distributed over threads. A stream ends before its first frame that is not finite; the others continue. The options
-    are those of :func:`generate`.
+    Without noise, each result is bit-identical to that of :func:`generate`; with noise only the first, because each
+    stream has noise of its own. Streams are distributed over threads. A stream ends before its first frame that is not
+    finite; the others continue. The options are those of :func:`generate`.
 
     Raises the errors of :func:`generate`, and RnnaudioError for no primes, or primes of unequal length.
     """
@@ -132,7 +132,7 @@ def continued_blocks(
 def _primed(
     stepper: Stepper, primes: Sequence[Audio] | Audio, noise: OutputNoise | None, two_functions: bool
 ) -> tuple[Audio, list["_Player"]]:
-    """Check the primes and step players through them; returns the primes (n_streams, n) and the players."""
+    """Check the primes and prime the players, one per thread; returns the primes (n_streams, n) and the players."""
     if stepper.n_out != stepper.n_in:
         raise ValueError(
             f"the model has {stepper.n_in} inputs and {stepper.n_out} outputs; it cannot be fed its own outputs"
@@ -222,7 +222,7 @@ def _checked_prime(prime: ArrayLike, frame_size: int, name: str) -> Audio:
 
 
 def _result(prime: Audio, frames: Frames, n_samples: int, seconds: float) -> Generated:
-    """Result of one stream, with its frames (time, n) up to the first that is not finite."""
+    """Make the result of one stream from its prime and its frames (time, n) up to the first that is not finite."""
     broken = np.flatnonzero(~np.isfinite(frames).all(axis=1))
     n_finite = int(broken[0]) if broken.size else len(frames)
     new = frames[:n_finite].reshape(-1)[:n_samples]

@@ -14,7 +14,7 @@ from rnnaudio.generation.stepper import Stepper
 
 
 class LearntPhase:
-    """Phases of a stream of magnitudes: a model predicts phase differences, which are integrated frame by frame.
+    """Streaming estimation of phases from magnitudes: a model predicts phase differences, which are then integrated.
 
         stream = LearntPhase(stepper, context)
         for frame in magnitudes:

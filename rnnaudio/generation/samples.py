@@ -15,7 +15,11 @@ from rnnaudio.nn.sample_model import FrameTier, SampleModel
 
 
 class _Tier:
-    """A :class:`FrameTier` stepped frame by frame; ``conditioning``: its last output, (n_streams, ratio, n_below)."""
+    """A :class:`FrameTier` that is stepped frame by frame.
+
+    The attribute ``conditioning`` is its latest output, (n_streams, ratio, n_out): a row for each frame, or sample, of
+    the tier below.
+    """
 
     def __init__(self, tier: FrameTier, n_streams: int):
         self.n_samples, self._shape = tier.n_samples, (n_streams, tier.ratio, tier.n_out)
@@ -25,7 +29,10 @@ class _Tier:
         self.conditioning = np.zeros(self._shape, engine.float_type())
 
     def step(self, frames: Frames, above: Floats | None) -> None:
-        """Step by one frame (n_streams, n_samples), given the output of the tier above, None at the top."""
+        """Step by one frame (n_streams, n_samples); updates ``conditioning``.
+
+        above: the row of the conditioning of the tier above for this frame, (n_streams, n_units); None at the top.
+        """
         z = self._input(frames)
         h = self._cell(z if above is None else z + above)
         self.conditioning = self._output(h).reshape(self._shape)
@@ -37,9 +44,9 @@ class SamplePlayer:
     A level is the integer value of a quantised sample; n is the length in samples of the lowest tier's frames.
 
     primes
-        (n_streams, n_prime) levels to prime the model on, n_prime at least the model's n_context. The last
-        n_context + m F levels are used, F the length of the top tier's frames and m as large as possible; earlier
-        levels are ignored.
+        (n_streams, n_prime) levels to prime the model on, with n_prime at least the model's n_context. The last
+        n_context + m F levels are used, where F is the length of the top tier's frames and m is as large as possible;
+        earlier levels are ignored.
     sampling
         temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`). Sampling with top-k or nucleus
         is a loop in Python, several times slower than the kernel. The attribute of this name may be changed between
@@ -125,7 +132,10 @@ class SamplePlayer:
         return levels
 
     def _compute(self, levels: Codes, uniform: Floats, first: int, last: int) -> None:
-        """Run the kernel on samples ``first`` to ``last`` - 1 of a frame."""
+        """Run the kernel on samples ``first`` to ``last`` - 1 of a frame; results go to ``outputs`` and ``levels``.
+
+        uniform: (n_streams, n, n_uniform), random numbers from U(0, 1) for the kernel's sampler.
+        """
         conditioning = self._tiers[-1].conditioning.reshape(len(levels), -1)
         kernel.play(
             self._u, conditioning, uniform, self.outputs, levels, self._weights, self._scales, self._room,
@@ -133,7 +143,10 @@ class SamplePlayer:
         )  # fmt: skip
 
     def _one_by_one(self, levels: Codes) -> None:
-        """Sample a frame by the read-out's ``sample``, one sample at a time, where the kernel has no sampler."""
+        """Sample a frame into ``levels`` (n_streams, n), one sample at a time, with the read-out's ``sample``.
+
+        This is the slow path, for settings or read-outs for which the kernel has no sampler.
+        """
         unused = np.zeros((len(levels), 0, 0))
         for j in range(levels.shape[1]):
             self._compute(levels, unused, j, j + 1)

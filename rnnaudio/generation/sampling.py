@@ -76,8 +76,8 @@ class Sampling:
 class SamplingSchedule:
     """Sampling settings over the course of a piece: a temperature that varies, and constant ``top_k`` and ``nucleus``.
 
-    The ``temperatures`` hold at evenly spaced times from the start to the end of the piece, and are interpolated
-    linearly in between; a single temperature is constant. For ``top_k`` and ``nucleus`` see :class:`Sampling`.
+    ``temperatures`` are the values at evenly spaced times from the start to the end of the piece, with linear
+    interpolation in between; a single temperature is constant. For ``top_k`` and ``nucleus`` see :class:`Sampling`.
 
     Raises the errors of :class:`Sampling`, and RnnaudioError if there is no temperature.
     """

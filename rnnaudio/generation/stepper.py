@@ -1,4 +1,4 @@
-"""A trained model, run one frame at a time."""
+"""Running a trained model one frame at a time."""
 
 from collections.abc import Callable
 from functools import cached_property

@@ -1,6 +1,6 @@
 """Matrix products, whole recurrences and other functions on NumPy arrays, compiled by numba.
 
-No kernel imports the engine; :mod:`rnnaudio.ops` wraps kernels as operations of the engine's graphs. Each kernel was
-measured to be faster than the engines' code for the same equation, and tests/kernels checks that the kernel computes
-this equation.
+Kernels do not import the engine; :mod:`rnnaudio.ops` wraps them as operations of the engine's graphs. Each kernel is,
+by measurement, faster than the engines' own code for the same equation, and tests/kernels compares it with that
+equation.
 """

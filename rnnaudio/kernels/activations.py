@@ -1,9 +1,9 @@
 """tanh and sigmoid in a form that a compiler can turn into vector instructions.
 
-In float32, tanh is the quotient of an odd polynomial of degree 13 and an even polynomial of degree 6. The input is
-clipped to [-7.9, 7.9]; outside this range tanh rounds to +-1 in float32. The absolute error is below 4e-7; the
-coefficients are Eigen's. The C library's tanh and exp compute one number per call, and a gated layer needs millions.
-For float64, used only in checks, the C library is called.
+In float32, tanh is approximated by the quotient of an odd polynomial of degree 13 and an even polynomial of degree 6,
+with the coefficients of the library Eigen. The input is clipped to [-7.9, 7.9]; outside this range tanh rounds to +-1
+in float32. The absolute error is below 4e-7. The tanh of the C library computes only one number per call, which would
+be slow for the millions of numbers of a gated layer. It is used for float64, which is needed only in checks.
 """
 
 import math
@@ -37,12 +37,12 @@ _HALF = np.float32(0.5)
 
 
 def tanh(x: Number) -> Number:
-    """The hyperbolic tangent, for compiled code only; NotImplementedError if called from Python."""
+    """Compute the hyperbolic tangent, in compiled code only. NotImplementedError if called from Python."""
     raise NotImplementedError("tanh is for compiled code; call numpy.tanh")
 
 
 def sigmoid(x: Number) -> Number:
-    """1 / (1 + exp(-x)), for compiled code only; NotImplementedError if called from Python."""
+    """Compute 1 / (1 + exp(-x)), in compiled code only. NotImplementedError if called from Python."""
     raise NotImplementedError("sigmoid is for compiled code; call scipy.special.expit")
 
 
@@ -82,28 +82,28 @@ def _sigmoid(x: Number) -> Compiled:
 
 @njit()
 def sigmoid_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = sigmoid(x + bias), all (n,)."""
+    """Set out = sigmoid(x + bias); all arrays are (n,)."""
     for j in range(out.size):
         out[j] = sigmoid(x[j] + bias[j])
 
 
 @njit()
 def tanh_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = tanh(x + bias), all (n,)."""
+    """Set out = tanh(x + bias); all arrays are (n,)."""
     for j in range(out.size):
         out[j] = tanh(x[j] + bias[j])
 
 
 @njit()
 def linear_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = x + bias, all (n,)."""
+    """Set out = x + bias; all arrays are (n,)."""
     for j in range(out.size):
         out[j] = x[j] + bias[j]
 
 
 @njit()
 def relu_row(x: Vector, bias: Vector, out: Vector) -> None:
-    """out = max(x + bias, 0), all (n,); NaN where x + bias is NaN."""
+    """Set out = max(x + bias, 0), or NaN where x + bias is NaN; all arrays are (n,)."""
     zero = out.dtype.type(0)
     for j in range(out.size):
         s = x[j] + bias[j]
@@ -115,7 +115,7 @@ KINDS = ("linear", "relu", "tanh", "sigmoid")
 
 @njit()
 def activate_row(kind: int, x: Vector, bias: Vector, out: Vector) -> None:
-    """out = f(x + bias), all (n,), where f is the activation function KINDS[kind]."""
+    """Set out = f(x + bias), where f is the activation function KINDS[kind]; all arrays are (n,)."""
     if kind == 0:
         linear_row(x, bias, out)
     elif kind == 1:

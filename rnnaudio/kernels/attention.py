@@ -1,8 +1,8 @@
 """Reading and writing one image through a grid of N x N Gaussian filters, forward and backward.
 
-The equations are in :mod:`rnnaudio.nn.attention`. A grid is given by ``numbers`` (5,): g~_X, g~_Y, log variance, log
-d~ and log gamma. fy (N, height) and fx (N, width) hold one filter per row. ``room`` and ``d_room``, scratch space that
-is overwritten, have the shape of fx. Images (height * width,) and patches (N N,) are flattened row by row.
+The equations are in :mod:`rnnaudio.nn.attention`. A grid is defined by ``numbers`` (5,): g~_X, g~_Y, log variance, log
+d~ and log gamma. Each row of fy (N, height) and fx (N, width) is a filter. Images (height * width,) and patches (N N,)
+are in row-major order. ``room`` and ``d_room``, with the shape of fx, are scratch arrays that are overwritten.
 """
 
 import math
@@ -13,7 +13,10 @@ from rnnaudio.kernels.compile import njit
 
 @njit()
 def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> None:
-    """f[i, a] = exp(-(a - m_i)^2 / 2 variance) / Z_i, pixels a from 1; each row's largest exponent is subtracted."""
+    """Set f to the filters (N, n_pixels) along one side of an image: exp(-(a - m_i)^2 / 2 variance) / Z_i.
+
+    Pixels a count from 1. The largest exponent of each row is subtracted first.
+    """
     n, size = f.shape
     like = f.dtype.type(0)
     for i in range(n):
@@ -33,9 +36,9 @@ def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> Non
 def _filters_back(
     centre: Number, stride: Number, variance: Number, f: Matrix, df: Matrix
 ) -> tuple[Number, Number, Number]:
-    """Return the loss gradients with respect to centre, log stride and log variance.
+    """Backward pass of :func:`_filters`: return the loss gradients of centre, log stride and log variance.
 
-    df is the gradient with respect to the filters f.
+    df is the loss gradient with respect to the filters f.
     """
     n, size = f.shape
     d_centre, d_stride, d_variance = 0.0, 0.0, 0.0
@@ -58,7 +61,11 @@ def _filters_back(
 
 @njit()
 def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tuple[Number, Number, Number]:
-    """Return centre, stride (pixels) and variance (pixels^2) of the filters along the width (axis 0) or height (1)."""
+    """Return centre and stride, in pixels, and variance, in pixels^2, of the filters along one side of the image.
+
+    ``axis`` is 0 for the width and 1 for the height, ``n_pixels`` the length of this side, ``longest`` that of the
+    longer side.
+    """
     side, longer = max(n_pixels - 1.0, 1.0), max(longest - 1.0, 1.0)
     deviation = math.exp(0.5 * numbers[2]) * side / longer
     stride = side / max(n - 1, 1) * math.exp(numbers[3])
@@ -67,7 +74,7 @@ def _laid(numbers: Vector, axis: int, n_pixels: int, longest: int, n: int) -> tu
 
 @njit()
 def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
-    """Fill fy (N, height) and fx (N, width) with the filters of the grid given by ``numbers`` (5,)."""
+    """Set fy (N, height) and fx (N, width) to the filters of the grid defined by ``numbers`` (5,)."""
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
     _filters(*_laid(numbers, 0, width, longest, n), fx)
@@ -78,8 +85,8 @@ def place(numbers: Vector, fy: Matrix, fx: Matrix) -> None:
 def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix, d_numbers: Vector) -> None:
     """Backward pass of :func:`place`: set d_numbers (5,), the loss gradient with respect to ``numbers`` (5,).
 
-    dfy and dfx are the gradients with respect to the filters fy and fx. d_numbers[4] is left as it is, because log
-    gamma, the fifth of the numbers, does not affect the filters.
+    dfy and dfx are the loss gradients with respect to the filters fy and fx. d_numbers[4] is not set, because the
+    fifth number, log gamma, does not affect the filters.
     """
     n, height, width = fy.shape[0], fy.shape[1], fx.shape[1]
     longest = max(height, width)
@@ -91,7 +98,7 @@ def place_back(numbers: Vector, fy: Matrix, fx: Matrix, dfy: Matrix, dfx: Matrix
 
 @njit()
 def _rows_of(image: Vector, fy: Matrix, width: int, out: Matrix) -> None:
-    """out (N, width) = fy image."""
+    """Set out (N, width) to the matrix product fy image."""
     for i in range(fy.shape[0]):
         row = out[i]
         row[:] = 0
@@ -111,9 +118,9 @@ def _dot(a: Vector, b: Vector) -> Number:
 
 @njit()
 def read(image: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, reading: Vector) -> None:
-    """Set reading (N N,) to gamma fy image fx^T, for image (height * width,), both row by row; overwrites ``room``.
+    """Set reading (N N,) to gamma fy image fx^T, the patch read from image (height * width,).
 
-    fy (N, height) and fx (N, width) are the filters; ``room`` has the shape of fx.
+    fy (N, height) and fx (N, width) are the filters. ``room``, with the shape of fx, is overwritten.
     """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
@@ -130,7 +137,7 @@ def read_back(
     """Backward pass of :func:`read`: return the loss gradient with respect to log gamma.
 
     The gradients with respect to fy, fx and image are added to dfy, dfx and d_image. ``d_reading`` (N N,) is the
-    gradient with respect to the reading. Overwrites ``room`` and ``d_room``, which have the shape of fx.
+    gradient with respect to the reading. ``room`` and ``d_room``, with the shape of fx, are overwritten.
     """
     n, width = fx.shape
     _rows_of(image, fy, width, room)
@@ -156,7 +163,7 @@ def read_back(
 
 @njit()
 def _columns_of(patch: Vector, fx: Matrix, out: Matrix) -> None:
-    """out (N, width) = patch fx."""
+    """Set out (N, width) to the matrix product patch fx."""
     n, width = fx.shape
     for i in range(n):
         row = out[i]
@@ -169,9 +176,9 @@ def _columns_of(patch: Vector, fx: Matrix, out: Matrix) -> None:
 
 @njit()
 def write(patch: Vector, gamma: Number, fy: Matrix, fx: Matrix, room: Matrix, canvas: Vector) -> None:
-    """Add fy^T patch fx / gamma to canvas (height * width,), for patch (N N,), both row by row; overwrites ``room``.
+    """Add fy^T patch fx / gamma, the image written from patch (N N,), to canvas (height * width,).
 
-    fy (N, height) and fx (N, width) are the filters; ``room`` has the shape of fx.
+    fy (N, height) and fx (N, width) are the filters. ``room``, with the shape of fx, is overwritten.
     """
     n, width = fx.shape
     _columns_of(patch, fx, room)
@@ -191,7 +198,7 @@ def write_back(
     """Backward pass of :func:`write`: return the loss gradient with respect to log gamma.
 
     dfy, dfx and d_patch are set to the gradients with respect to fy, fx and patch. ``d_canvas`` (height * width,) is
-    the gradient with respect to the canvas. Overwrites ``room`` and ``d_room``, which have the shape of fx.
+    the gradient with respect to the canvas. ``room`` and ``d_room``, with the shape of fx, are overwritten.
     """
     n, width = fx.shape
     _columns_of(patch, fx, room)

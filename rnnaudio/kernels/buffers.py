@@ -1,7 +1,7 @@
-"""Memory for large arrays, which is reused once nothing refers to an array any more.
+"""Memory for large arrays, reused as soon as there is no reference to an array any more.
 
-Every training step allocates arrays of the same sizes. The operating system provides fresh memory page by page, which
-takes a fifth of the time of a step of the usual size; reused memory keeps its pages.
+Every training step allocates arrays of the same sizes. The operating system maps new memory page by page, which takes
+a fifth of the time of a typical step. Reused memory is already mapped.
 """
 
 import os
@@ -41,9 +41,10 @@ os.register_at_fork(after_in_child=_new_lock)  # another thread of the parent ma
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """Return an array with arbitrary content, like numpy.empty, in the memory of a discarded array of as many bytes.
+    """Return an array with arbitrary content, like numpy.empty, in the memory of an unused array of the same size.
 
-    If there is no such array, or if the new one has fewer than LEAST_BYTES bytes, memory is allocated.
+    New memory is allocated if there is no unused array with the same number of bytes, or for fewer than LEAST_BYTES
+    bytes.
     """
     dtype = np.dtype(dtype)
     n_bytes = int(np.prod(shape)) * dtype.itemsize
@@ -60,7 +61,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 
 
 def clear() -> None:
-    """Free the memory that is kept for reuse: that of all arrays to which nothing refers any more."""
+    """Free the memory that is kept for reuse, that is, the memory of all arrays without references."""
     with _lock:
         _forget_unused()
 

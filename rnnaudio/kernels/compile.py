@@ -1,8 +1,8 @@
-"""numba's ``njit`` with the settings of the kernels: it releases the GIL, and caches where the disk is writable.
+"""numba's ``njit`` with the settings of the kernels: the GIL is released, and compiled code is cached on disk.
 
-numba's own cache checks only the file that defines a function, not the files of functions called from it: after a
-change of activations.py, an unchanged lstm.py would keep using the old code. The cache folder is therefore named after
-a hash of all files of this package.
+To validate a cached function, numba checks only the file that defines it, not the files of the functions that it
+calls: after a change of activations.py, an unchanged lstm.py would still use the old code. The name of the cache
+folder therefore contains a hash of all files of this package.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from rnnaudio.kernels.arrays import Compiled
 
 
 def _cache_folder() -> Path | None:
-    """Make the folder for compiled kernels, in ``NUMBA_CACHE_DIR`` or the user's cache; None if it is not writable."""
+    """Make and return the folder for compiled kernels, in the cache folder of rnnaudio; None if it is not writable."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     folder = cache_folder() / "rnnaudio" / f"kernels-{content}"
@@ -43,9 +43,9 @@ def _cached_in(folder: Path) -> Iterator[None]:
 
 
 def njit(**options: object) -> Callable[[Callable[..., object]], Compiled]:
-    """Return a decorator that compiles a function at its first call with each signature.
+    """Return a decorator that compiles a function at its first call with arguments of each combination of types.
 
-    The compiled code is cached in CACHE_FOLDER, if that is not None. ``options`` are those of ``numba.njit``, and
+    The compiled code is cached in CACHE_FOLDER unless this is None. ``options`` are options of ``numba.njit``; they
     override the defaults of this package.
     """
 

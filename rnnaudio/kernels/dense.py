@@ -1,4 +1,4 @@
-"""Dense layers and activation functions, for whole batches in training and for one step of generation."""
+"""Dense layers and activation functions, for whole batches in training and for single steps of generation."""
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -71,9 +71,9 @@ BACKWARD = {"linear": _linear_back, "relu": _relu_back, "tanh": _tanh_back, "sig
 
 
 def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
-    """Write f(z + bias) to y: z and y (rows, n), bias (n,); y may be the same array as z.
+    """Write f(z + bias) to y, for z and y (rows, n) and bias (n,); y may be the same array as z.
 
-    ``kind`` is f's name: linear, relu, tanh or sigmoid. ValueError if shapes do not fit.
+    ``kind`` is the name of f: linear, relu, tanh or sigmoid. ValueError if shapes do not match.
     """
     require_shapes(bias=(bias, z.shape[1:]), y=(y, z.shape))
     shares = threads.split(z.shape[0], work=z.size)
@@ -83,8 +83,8 @@ def add_bias(kind: str, z: Matrix, bias: Vector, y: Matrix) -> None:
 def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
     """Write dy f'(z), the loss gradient with respect to z, to dz, given y = f(z) and dy; all arrays are (rows, n).
 
-    dy is the gradient with respect to y. ``kind`` is f's name: linear, relu, tanh or sigmoid. ValueError if shapes
-    differ.
+    dy is the loss gradient with respect to y. ``kind`` is the name of f: linear, relu, tanh or sigmoid. ValueError if
+    shapes differ.
     """
     require_shapes(dy=(dy, y.shape), dz=(dz, y.shape))
     shares = threads.split(y.shape[0], work=y.size)
@@ -93,7 +93,10 @@ def activation_gradient(kind: str, y: Matrix, dy: Matrix, dz: Matrix) -> None:
 
 @njit()
 def _affine(x: Matrix, z: Matrix, y: Matrix, w: Panels, bias: Vector, kind: int) -> None:
-    """y = f(x W + bias), where f is KINDS[kind]; w holds the panels of W, z (scratch) is as wide as whole panels."""
+    """Set y = f(x W + bias), where f is KINDS[kind] and w holds the panels of W.
+
+    z is a scratch array with the number of columns of y rounded up to whole panels.
+    """
     rows, k = x.shape
     multiply_few(at(x), rows, k, address(w), bias.size, at(z), bias[0])
     for b in range(rows):
@@ -107,9 +110,10 @@ def _activate(x: Matrix, y: Matrix, zero: Vector, kind: int) -> None:
 
 
 class DenseStep(Step):
-    """One step of a dense layer, y = f(x W + b), for W (n_in, n_out) and b (n_out,).
+    """One step of a dense layer, y = f(x W + b), for ``w`` = W (n_in, n_out) and ``bias`` = b (n_out,).
 
-    ``kind`` is f's name: linear, relu, tanh or sigmoid. ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    ``kind`` is the name of f: linear, relu, tanh or sigmoid. ``n_streams`` is the number of sequences computed at
+    once.
     """
 
     def __init__(self, w: Matrix, bias: Vector, kind: str, n_streams: int):
@@ -125,7 +129,7 @@ class DenseStep(Step):
 class ActivationStep(Step):
     """One step of an activation function, y = f(x), for x (n_streams, n).
 
-    ``kind`` is f's name: linear, relu, tanh or sigmoid.
+    ``kind`` is the name of f: linear, relu, tanh or sigmoid.
     """
 
     def __init__(self, n: int, kind: str, n_streams: int, dtype: DTypeLike):
@@ -140,8 +144,8 @@ class ActivationStep(Step):
 class LinearStep(Step):
     """One step of a linear predictor, y_t = [x_t, x_{t-1}, ...] A + b, from the last ``n_frames`` frames.
 
-    ``w`` is A (n_frames * n_in, n_out), ``bias`` is b (n_out,). The state is the last n_frames frames, the latest
-    first; its leaves are views of one array.
+    ``w`` is A (n_frames * n_in, n_out), ``bias`` is b (n_out,). The state is a list of the last n_frames frames
+    (n_streams, n_in), the latest first, which are views of one array.
     """
 
     def __init__(self, w: Matrix, bias: Vector, n_frames: int, n_streams: int):

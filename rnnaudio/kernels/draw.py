@@ -1,16 +1,15 @@
 """All steps of DRAW, forward and backward; each thread computes a share of the batch.
 
-The equations are in :class:`rnnaudio.nn.draw.Draw`. Matrix products whose results are added are computed as a single
-product: the encoder multiplies [reading, h, k] by [W; R]. Shapes, with T steps, B images, n units, m codes and P
-pixels:
+The equations are in :class:`rnnaudio.nn.draw.Draw`. A sum of matrix products is computed as a single product: the
+encoder multiplies [reading, h, k] by [W; R]. The shapes, for T steps, B images, n units, m codes and P pixels, are:
 
 prepared
-    (T or 1, B, 4 n), the part of the encoder's pre-activations that depends on the image alone; with attention the
-    images themselves, (T or 1, B, P). A first axis of length 1 stands for the same values at every step.
+    (T, B, 4 n), the part of the encoder's pre-activations that depends on the image alone; with attention (T, B, P),
+    the images. The first axis may have length 1 if the values are the same at every step.
 noise
     (T, B, m)
 w_encoder
-    (S + 2 n, 4 n), S the width of a reading: P for sigmoid(canvas), or with attention 2 n_read^2
+    (S + 2 n, 4 n), where S is the width of a reading: P without attention (sigmoid(canvas)), 2 n_read^2 with attention
 w_codes, w_decoder
     (n, 2 m) and (m + n, 4 n)
 w_write
@@ -32,7 +31,7 @@ from rnnaudio.kernels.product import column_sums, pack, product, require_shapes
 
 
 class Grids(NamedTuple):
-    """Image size in pixels, and filters per side of the grids that read and write; 0: no attention."""
+    """Image size in pixels, and numbers of filters per side of the grids that read and write; 0 for no attention."""
 
     height: int
     width: int
@@ -41,7 +40,10 @@ class Grids(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Weights w of the layers, with the shapes given at the top of the module, and biases b, one per column of w."""
+    """Weights and biases of the layers. The shapes of the weights are listed in the docstring of the module.
+
+    A bias has one number for each column of the weight.
+    """
 
     w_encoder: Matrix
     b_encoder: Vector
@@ -56,9 +58,11 @@ class Weights(NamedTuple):
 
 
 class States(NamedTuple):
-    """The states after each of T steps, (T, B, width) each, or at a single time, (B, width) each, for B images.
+    """The states of B images: arrays (T, B, width) after each of T steps, or (B, width) at one time.
 
-    Widths: n units for the LSTMs' states, the number of pixels for the canvas, m codes for nats.
+    The width of the states of the LSTMs is n, the number of units. The width of the canvas is the number of pixels.
+    The width of ``nats``, the KL divergence of each code from N(0, 1), summed over the steps so far, is m, the number
+    of codes.
     """
 
     encoder_hidden: Frames
@@ -72,7 +76,20 @@ class States(NamedTuple):
 class Kept(NamedTuple):
     """Arrays that the forward pass stores for the backward pass, in addition to the states.
 
-    Letters as at the top of the module: T steps, B images, n units, m codes, S the width of a reading.
+    The symbols are those of the module's docstring.
+
+    reading
+        (T, B, S + 2 n): the reading, then h and k before the step, by which the encoder's weights are multiplied.
+    encoder_gates, decoder_gates
+        (T, B, 4 n): the gates i, f, g, o of the LSTMs.
+    codes
+        (T, B, 2 m): means, then logarithms of standard deviations.
+    joined
+        (T, B, m + n): the sampled codes, and the decoder's hidden state before the step.
+    places
+        (T, B, 5): the five numbers of the reading grid; width 0 if n_read is 0.
+    strokes
+        (T, B, n_write^2 + 5): the patch and the five numbers of the writing grid; width 0 if n_write is 0.
     """
 
     reading: Frames  # (T, B, S + 2 n)
@@ -87,8 +104,8 @@ class Kept(NamedTuple):
 def forward(prepared: Frames, noise: Frames, weights: Weights, start: States, grids: Grids) -> tuple[States, Kept]:
     """Compute the states after every step, and the arrays that :func:`backward` needs from the forward pass.
 
-    ``start`` is the state before the first step. Shapes: see the module, :class:`States` and :class:`Kept`; ValueError
-    if they do not fit.
+    ``start`` is the state before the first step. The shapes are described in the docstrings of the module,
+    :class:`States` and :class:`Kept`. ValueError if shapes do not match.
     """
     n_steps, batch, m = noise.shape
     n, n_pixels = start.encoder_hidden.shape[1], grids.height * grids.width
@@ -127,7 +144,7 @@ def _check(
 
 
 class Backward(NamedTuple):
-    """The loss gradients that :func:`backward` returns, each with the shape of the argument that it is named after."""
+    """The results of :func:`backward`: loss gradients with respect to the arguments of the same names."""
 
     prepared: Frames
     weights: Weights
@@ -140,9 +157,9 @@ def backward(
 ) -> Backward:  # fmt: skip
     """Compute the loss gradients with respect to prepared, weights and start, given d_states.
 
-    d_states holds the gradients with respect to the states of all steps; a field may be (0, 0, 0), for a gradient of
-    zero. ``states`` and ``kept`` are the results of :func:`forward`; ``prepared`` to ``grids`` are the arguments
-    passed to ``forward``. ValueError if a field of d_states has another shape than the same field of states.
+    d_states holds the loss gradients with respect to the states of all steps; an empty array (0, 0, 0) stands for a
+    gradient of zero. ``states`` and ``kept`` are the results of :func:`forward`; the other arguments are those of
+    ``forward``. ValueError if a non-empty array of d_states has another shape than that of the same field of states.
     """
     n_steps, batch, m = noise.shape
     n = start.encoder_hidden.shape[1]
@@ -178,7 +195,7 @@ def backward(
 
 
 def _affine_gradients(x: Frames, dy: Frames) -> list[np.ndarray]:
-    """Gradients with respect to W and b of y = x W + b, given x and dy of all steps: (T, B, width)."""
+    """Return the gradients with respect to W and b of y = x W + b, given x and dy of all steps, (T, B, width)."""
     flat_x, flat_dy = x.reshape(-1, x.shape[2]), dy.reshape(-1, dy.shape[2])
     d_w = empty((x.shape[2], dy.shape[2]), x.dtype)
     product(flat_x.T, flat_dy, d_w)

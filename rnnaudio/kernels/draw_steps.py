@@ -1,4 +1,4 @@
-"""The compiled loops over time of DRAW; :mod:`rnnaudio.kernels.draw` calls them and describes the arrays."""
+"""The compiled loops over time of DRAW, called by :mod:`rnnaudio.kernels.draw`, which also describes the arrays."""
 
 import math
 
@@ -16,7 +16,7 @@ from rnnaudio.kernels.product import BACKWARDS, add_row, address, at, copy_row, 
 def _glimpse(
     numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, reading: Vector
 ) -> None:
-    """Set ``reading`` (2 n^2,): image, then error, both read through the n x n grid given by ``numbers`` (5,)."""
+    """Set ``reading`` (2 n^2,) to the patches of image and error, read through the grid of ``numbers`` (5,)."""
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     place(numbers, fy, fx)
     gamma = reading.dtype.type(math.exp(numbers[4]))
@@ -43,7 +43,7 @@ def _glimpse_back(
 
 @njit()
 def _stroke(stroke: Vector, n: int, height: int, width: int, room: Frames, canvas: Vector) -> None:
-    """Add a patch to the canvas through a grid; ``stroke`` (n^2 + 5,) holds the patch, then the grid's numbers."""
+    """Write a patch to the canvas through a grid; ``stroke`` (n^2 + 5,) holds the patch, then the grid's numbers."""
     fy, fx = room[0, :, :height], room[1, :, :width]
     numbers = stroke[n * n :]
     place(numbers, fy, fx)
@@ -64,7 +64,10 @@ def _stroke_back(stroke: Vector, height: int, width: int, d_canvas: Vector, room
 
 @njit()
 def _sample(codes: Vector, noise: Vector, before: Vector, code: Vector, nats: Vector) -> None:
-    """code = mean + std noise; nats = before + KL(N(mean, std^2) || N(0, 1)); codes (2 m,): means, then log std."""
+    """Set code = mean + std noise and nats = before + KL(N(mean, std^2) || N(0, 1)), all (m,).
+
+    ``codes`` (2 m,) holds the means, then the logarithms of the standard deviations.
+    """
     m = noise.size
     half, one = noise.dtype.type(0.5), noise.dtype.type(1)
     for j in range(m):
@@ -94,10 +97,10 @@ def through_steps(
     prepared: Frames, noise: Frames, packed: tuple[Panels, ...], biases: tuple[Vector, ...], start: tuple[Matrix, ...],
     states: tuple[Frames, ...], kept: tuple[Frames, ...], grids: tuple[int, ...], first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of the images first to last - 1, and write them to ``states`` and ``kept``.
+    """Compute all steps of the images first to last - 1, and write the results to ``states`` and ``kept``.
 
-    The arguments are those of :func:`rnnaudio.kernels.draw.forward` as tuples, the weights as packed matrices and
-    biases.
+    The arguments are those of :func:`rnnaudio.kernels.draw.forward`, with tuples in place of NamedTuples; the weights
+    are divided into ``packed``, the packed matrices, and ``biases``.
     """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     b_encoder, b_codes, b_decoder, b_write, b_place = biases
@@ -163,7 +166,7 @@ def through_steps(
 
 @njit()
 def _through_sigmoid(canvas: Vector, sign: Number, d: Vector, out: Vector, room: Vector, none: Vector) -> None:
-    """out += sign d sigmoid'(canvas); ``room`` is scratch, ``none`` zeros, all (pixels,)."""
+    """Add sign d sigmoid'(canvas) to out. ``room`` is overwritten, ``none`` holds zeros; all arrays are (pixels,)."""
     sigmoid_row(canvas, none, room)
     one = canvas.dtype.type(1)
     for j in range(out.size):
@@ -177,13 +180,14 @@ def back_through_steps(
     d_decoder_gates: Frames, d_strokes: Frames, d_places: Frames, d_image: Frames, d_start: tuple[Matrix, ...],
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute the gradients for images first to last - 1, from the last step to the first.
+    """Compute the loss gradients of the images first to last - 1, from the last step to the first.
 
-    The arguments up to ``grids`` are those of :func:`rnnaudio.kernels.draw.backward` as tuples, ``packed`` the
-    transposed weight matrices. d_gates, d_codes, d_decoder_gates, d_strokes and d_places receive the loss
-    gradients with respect to the encoder's gates, codes, decoder's gates, strokes and places. With attention, the
-    gradients with respect to the images are added to ``d_image``. ``d_start``, initially zeros, carries the gradients
-    with respect to the states from step to step; in the end it holds the gradients with respect to the initial states.
+    The arguments up to ``grids`` are those of :func:`rnnaudio.kernels.draw.backward`, with tuples in place of
+    NamedTuples; ``packed`` are the packed transposes of the weight matrices. d_gates, d_codes, d_decoder_gates,
+    d_strokes and d_places are set to the gradients with respect to the encoder's gates, the codes, the decoder's
+    gates, the strokes and the places. With attention, the gradients with respect to the images are added to
+    ``d_image``. ``d_start`` must be zero on entry; on return it holds the gradients with respect to the initial
+    states.
     """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states

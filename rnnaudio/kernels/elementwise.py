@@ -1,7 +1,8 @@
-"""Sums over arrays and optimizer updates, each reading its arrays once, in blocks divided between threads.
+"""Sums over arrays, optimizer updates, and Gaussian likelihoods.
 
-Sums are accumulated in float64 per block, and the blocks' sums are added in order, so results do not depend on the
-number of threads. The Gaussian likelihoods, of pixels and of frames, are plain NumPy.
+Sums and updates read each array once, in blocks that are divided among threads. Sums are accumulated in float64 within
+a block, and the sums of the blocks are added in order, so results do not depend on the number of threads. The Gaussian
+likelihoods, of pixels and of frames, are computed by NumPy.
 """
 
 import math
@@ -24,16 +25,17 @@ SUMS = {"reassoc", "nsz", "contract"}
 Rule: TypeAlias = Compiled
 """A compiled optimizer update: (p, g, slot, slot, clip, rate, constants, sums, first, last) -> None.
 
-It updates the parameter p and its slots in place, for blocks first to last - 1. g is the gradient, ``clip`` the factor
-by which clipping scales g, ``rate`` the learning rate; ``sums`` receives the sums of (new p - p)^2 and p^2.
+It updates the parameter p and its slots (arrays that the optimizer keeps per parameter) in place, for the blocks first
+to last - 1 of BLOCK elements. g is the gradient, ``clip`` the factor by which clipping scales g, and ``rate`` the
+learning rate. The row of each block in ``sums`` is set to the sums of (new p - p)^2 and of p^2.
 """
 
 
 def _over_blocks(work: Compiled, size: int, n_sums: int, *arguments: np.ndarray | Number) -> list[float]:
-    """Run ``work`` on all blocks of ``size`` elements; return the ``n_sums`` sums it computes, totalled over blocks.
+    """Run ``work`` on all blocks of arrays of ``size`` elements; return its ``n_sums`` sums over all blocks.
 
-    Each thread calls work(*arguments, sums, first, last) for blocks first to last - 1, to fill these rows of sums
-    (n_blocks, n_sums).
+    Each thread calls work(*arguments, sums, first, last) for some of the blocks, first to last - 1. The call sets the
+    rows of these blocks in sums (n_blocks, n_sums).
     """
     n_blocks = max(1, -(-size // BLOCK))
     sums = np.zeros((n_blocks, n_sums))
@@ -69,7 +71,7 @@ def _squared_errors(prediction: Vector, target: Vector, sums: Sums, first: int, 
 
 
 def squared_errors(prediction: np.ndarray, target: np.ndarray) -> list[float]:
-    """Return [sum of (prediction - target)^2, sum of target^2] over all elements. ValueError if shapes differ."""
+    """Return the sums over all elements of (prediction - target)^2 and of target^2. ValueError if shapes differ."""
     require_shapes(target=(target, prediction.shape))
     return _over_blocks(_squared_errors, prediction.size, 2, prediction.reshape(-1), target.reshape(-1))
 
@@ -99,10 +101,10 @@ def scaled_difference(a: np.ndarray, b: np.ndarray, factor: float, out: np.ndarr
 
 @njit()
 def square_of_difference(new: Number, old: Number) -> float:
-    """Return (new - old)^2 of two numbers as stored, which is 0 if a change was too small to be stored.
+    """Return (new - old)^2 of two numbers as stored in memory: 0 if the change was too small to alter the number.
 
-    Compiled without the flags that permit reordering: with them the compiler might square the change before it was
-    rounded.
+    The function is compiled without the flags that permit reordering. With these flags the compiler might square the
+    change before it is rounded.
     """
     d = np.float64(new) - np.float64(old)
     return d * d
@@ -113,7 +115,10 @@ def sgd(
     p: Vector, g: Vector, _0: Vector, _1: Vector, clip: Number, rate: Number, _c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """SGD: p <- p - eta g. The arguments are those of a :data:`Rule`; eta is ``rate``, and g is scaled by ``clip``."""
+    """Update by stochastic gradient descent: p <- p - eta g.
+
+    The arguments are those of a :data:`Rule`. eta is ``rate``; g in the equation is the argument g times ``clip``.
+    """
     for block in range(first, last):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
         q, d = p[here], g[here]
@@ -131,9 +136,10 @@ def momentum(
     p: Vector, g: Vector, v: Vector, _1: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """v <- mu v - eta g;  p <- p + v.
+    """Update with momentum: v <- mu v - eta g;  p <- p + v.
 
-    The arguments are those of a :data:`Rule`; c holds mu. eta is ``rate``, and g is scaled by ``clip``.
+    The arguments are those of a :data:`Rule`; c holds mu. eta is ``rate``; g in the equation is the argument g times
+    ``clip``.
     """
     mu = c[0]
     for block in range(first, last):
@@ -154,9 +160,10 @@ def rmsprop(
     p: Vector, g: Vector, r: Vector, _1: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon).
+    """Update by RMSprop: r <- rho r + (1 - rho) g^2;  p <- p - eta g / sqrt(r + epsilon).
 
-    The arguments are those of a :data:`Rule`; c holds rho, 1 - rho, epsilon. eta is ``rate``; g is scaled by ``clip``.
+    The arguments are those of a :data:`Rule`; c holds rho, 1 - rho, epsilon. eta is ``rate``; g in the equation is the
+    argument g times ``clip``.
     """
     rho, rest, epsilon = c[0], c[1], c[2]
     for block in range(first, last):
@@ -177,10 +184,10 @@ def adam(
     p: Vector, g: Vector, m: Vector, v: Vector, clip: Number, rate: Number, c: Vector, sums: Sums, first: int,
     last: int,
 ) -> None:  # fmt: skip
-    """p <- p - eta m^ / (sqrt(v^) + epsilon), with Adam's moments m, v and their bias-corrected values m^, v^.
+    """Update by Adam: p <- p - eta m^ / (sqrt(v^) + epsilon), with bias-corrected moments m^ and v^.
 
-    The arguments are those of a :data:`Rule`; at the n-th update, c holds b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n,
-    epsilon. eta is ``rate``; the moments are those of the gradient scaled by ``clip``.
+    The slots m and v are the moments of the gradient g times ``clip``. The arguments are those of a :data:`Rule`; eta
+    is ``rate``. At the n-th update, c holds b1, 1 - b1, 1 - b1^n, b2, 1 - b2, 1 - b2^n, epsilon.
     """
     b1, rest1, unbias1, b2, rest2, unbias2, epsilon = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     for block in range(first, last):
@@ -206,10 +213,10 @@ def update(
     rate: float,
     constants: tuple[float, ...],
 ) -> list[float]:
-    """Apply a rule to a parameter p and its slots in place; return [sum of (new p - p)^2, sum of p^2].
+    """Apply a rule to a parameter p and its slots in place; return the sums of (new p - p)^2 and of p^2.
 
     g is the gradient, ``clip`` a factor that scales g, ``rate`` the learning rate, and ``constants`` are the constants
-    of the :data:`Rule`. ValueError if shapes differ, or if p or a slot is not C-contiguous.
+    of the rule. ValueError if shapes differ, or if p or a slot is not C-contiguous.
     """
     require_shapes(gradient=(g, p.shape), **{f"slot {k}": (a, p.shape) for k, a in enumerate(slots)})
     if not all(a.flags.c_contiguous for a in (p, *slots)):
@@ -222,9 +229,9 @@ def update(
 
 
 def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
-    """Compute -log N(target; mean = sigmoid(logits), std = e^log_std), summed over the pixels of an image, in nats.
+    """Compute -log N(target; mean = sigmoid(logits), std = e^log_std), summed over the pixels of each image, in nats.
 
-    logits (batch, n), log_std a scalar, target (batch, n) -> (batch,), for n pixels.
+    logits and target are (batch, n), for n pixels; log_std is an array (). The result is (batch,).
     """
     error = target - scipy.special.expit(logits)
     constant = logits.shape[1] * (log_std + logits.dtype.type(0.5 * math.log(2 * math.pi)))
@@ -234,7 +241,7 @@ def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
 def pixel_gradients(
     logits: Matrix, log_std: np.ndarray, target: Matrix, d_nats: Vector
 ) -> tuple[Matrix, float, Matrix]:
-    """Compute the loss gradients with respect to logits (batch, n), log_std (a float) and target (batch, n).
+    """Compute the loss gradients with respect to logits (batch, n), log_std (as a float) and target (batch, n).
 
     d_nats (batch,) is the loss gradient with respect to the result of :func:`pixel_nats`.
     """
@@ -247,9 +254,10 @@ def pixel_gradients(
 
 
 def gaussian_nats(prediction: Frames, target: Frames, least_variance: float) -> Frames:
-    """Compute (log v + (target - m)^2 / v) / 2: -log N(target; m, v) in nats, without the constant log(2 pi) / 2.
+    """Compute (log v + (target - m)^2 / v) / 2, elementwise, in nats, for a Gaussian of mean m and variance v.
 
-    prediction (..., 2 n) holds means m, then log(v - least_variance), v the variances; target (..., n) -> (..., n).
+    This is the negative log-likelihood without the constant log(2 pi) / 2. prediction (..., 2 n) holds n means m, then
+    n values log(v - least_variance); target and result are (..., n).
     """
     mean, log_variance = np.split(prediction, 2, axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):  # callers treat an infinite loss as divergence

@@ -1,8 +1,8 @@
-"""The matrix product for generation: a few rows, one per stream, times a matrix that is read anew at every step.
+"""The matrix product for generation: few rows, one for each stream, times a large matrix.
 
-With one or two rows, most of the time goes into reading the matrix from the third-level cache; with more rows, into
+With one or two rows, most of the time is spent on reading the matrix from the third-level cache; with more rows, on
 the multiplications. Each sum runs over k in order, as in :func:`rnnaudio.kernels.product.multiply`, so the results of
-a stream are the same to the last bit whatever other streams are computed with it.
+a stream are the same, bit for bit, for any number of other streams computed with it.
 """
 
 from rnnaudio.kernels.arrays import Number
@@ -13,9 +13,10 @@ from rnnaudio.kernels.product import At, width_of
 
 @njit()
 def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number) -> None:
-    """c[:, :padded(n)] = a (m, k) B (k, n), for small m; c needs padded(n) columns, and is overwritten.
+    """Set c[:, :padded(n)] to the product a B, for a (m, k) with few rows and B (k, n) in panels.
 
-    The arguments are those of :func:`rnnaudio.kernels.product.multiply`, without its flags.
+    c must have at least padded(n) columns. The arguments are those of :func:`rnnaudio.kernels.product.multiply`,
+    without ``flags``.
     """
     panel_bytes = width_of(size_of(like)) * size_of(like)
     n_panels = (n * size_of(like) + panel_bytes - 1) // panel_bytes
@@ -37,9 +38,9 @@ def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """Choose the number of rows of the next block, when ``left`` rows remain.
+    """Return the number of rows of the next block if ``left`` rows remain.
 
-    Blocks of one or two rows wait for the previous multiplication, so 8 = 4 + 4 rows is faster than 6 + 2.
+    8 rows are divided into 4 + 4 rather than 6 + 2, because blocks of one or two rows have too few independent sums.
     """
     if left == BLOCK_ROWS or left >= BLOCK_ROWS + 3:
         return BLOCK_ROWS

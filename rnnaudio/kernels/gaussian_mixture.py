@@ -1,4 +1,4 @@
-"""The negative log-likelihood of a mixture of Gaussians, and its gradients; computed in float64."""
+"""The negative log-likelihood of a mixture of Gaussians, and its gradients, computed in float64."""
 
 import math
 
@@ -14,9 +14,9 @@ HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 
 @njit()
 def _log_parts(prediction: Matrix, target: float, j: int, least_variance: float, parts: Matrix) -> float:
-    """Fill parts (3, K) with w_k, log w_k N(target; m_k, v_k) and v_k; return log sum_k w_k N(target; m_k, v_k).
+    """Return log sum_k w_k N(target; m_k, v_k), and set parts (3, K) to w_k, log w_k N(target; m_k, v_k) and v_k.
 
-    w_k, m_k and v_k, the weights, means and variances, are those of column j of prediction (3 K, n).
+    The weights w_k, means m_k and variances v_k are given by column j of prediction (3 K, n).
     """
     k_all = parts.shape[1]
     most = np.float64(prediction[0, j])
@@ -71,10 +71,11 @@ def _gradients(
 
 
 def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
-    """Compute -log p(target) in nats, p the density: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
+    """Compute -log p(target), with p the density of the mixture, elementwise, in nats.
 
-    Along its second axis, prediction holds the K components' logits, means, and log(v - least_variance), with v their
-    variances and ``least_variance`` the minimum of v. ValueError if shapes do not fit.
+    prediction (rows, 3 K, n) holds, along its second axis, K logits, K means, and K values log(v - least_variance),
+    with v the variances and ``least_variance`` the minimum of v. target and result are (rows, n). ValueError if shapes
+    do not match.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
     out = np.empty(target.shape, prediction.dtype)
@@ -84,10 +85,10 @@ def nats(prediction: Frames, target: Matrix, least_variance: float) -> Matrix:
 
 
 def gradients(prediction: Frames, target: Matrix, d_nats: Matrix, least_variance: float) -> tuple[Frames, Matrix]:
-    """Compute the loss gradients with respect to prediction and target, given d_nats (rows, n).
+    """Compute the loss gradients with respect to prediction (rows, 3 K, n) and target (rows, n).
 
-    d_nats is the gradient with respect to the result of :func:`nats`. The results have the shapes of prediction
-    (rows, 3 K, n) and target (rows, n). ValueError if shapes do not fit.
+    d_nats (rows, n) is the loss gradient with respect to the result of :func:`nats`. ValueError if shapes do not
+    match.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
     out = np.empty(prediction.shape, prediction.dtype), np.empty(target.shape, prediction.dtype)

@@ -1,8 +1,8 @@
 """All steps of a GRU on a batch of sequences, forward and backward; each thread computes a share of the batch.
 
-The equations and names are those of :class:`rnnaudio.nn.recurrent.GRU`. Shapes, with T steps, B sequences and n units:
-x (T, B, n_in); hidden (T, B, n); gates (T, B, 3 n), in the order r, u, k; reset (T, B, n), which is h_{t-1} * r_t;
-mask (T, B), or (0, 0) for none.
+The equations and names are those of :class:`rnnaudio.nn.recurrent.GRU`. The shapes, for T steps, B sequences and n
+units, are: x (T, B, n_in); hidden (T, B, n); gates (T, B, 3 n), in the order r, u, k; reset = h_{t-1} * r_t
+(T, B, n); mask (T, B), or (0, 0) for no mask.
 """
 
 from typing import NamedTuple
@@ -37,10 +37,10 @@ from rnnaudio.kernels.step import Step
 
 @njit()
 def _gates_of(z: Vector, bias: Vector, old: Vector, r_and_u: Vector, reset: Vector) -> None:
-    """Compute r, u and reset = h * r, the first half of one step of one sequence.
+    """Compute r, u and reset = h * r: the first half of one step of one sequence.
 
-    On entry ``r_and_u`` holds x W and ``z`` holds h R; on return ``r_and_u`` holds the gates. The loops are short for
-    the reason given at :func:`rnnaudio.kernels.lstm.gates_of`.
+    On entry ``r_and_u`` holds x W, ``z`` holds h R, and ``old`` is h; on return ``r_and_u`` holds the gates. The
+    reason for many short loops is given in :func:`rnnaudio.kernels.lstm.gates_of`.
     """
     n = old.size
     for j in range(2 * n):
@@ -53,9 +53,9 @@ def _gates_of(z: Vector, bias: Vector, old: Vector, r_and_u: Vector, reset: Vect
 
 @njit()
 def _state_of(z: Vector, bias_k: Vector, old: Vector, u: Vector, k: Vector, new: Vector) -> None:
-    """Compute the candidate k and the new state, the second half of one step of one sequence.
+    """Compute the candidate k and the new state ``new``: the second half of one step of one sequence.
 
-    On entry ``k`` holds x W_k and ``z`` holds (h * r) R_k.
+    On entry ``k`` holds x W_k, ``z`` holds (h * r) R_k, and ``old`` is h.
     """
     n = old.size
     for j in range(n):
@@ -73,7 +73,7 @@ def _forward(
     r_gates: Panels, r_candidate: Panels, bias: Vector, h0: Matrix, mask: Mask,
     h: Frames, gates: Frames, reset: Frames, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of sequences first to last - 1; on entry ``gates`` holds x W."""
+    """Compute all steps of the sequences first to last - 1; on entry ``gates`` holds x W."""
     n, rows, like = h0.shape[1], last - first, r_gates[0]
     z_gates = np.empty((rows, padded(2 * n, h.itemsize)), h.dtype)
     z_candidate = np.empty((rows, padded(n, h.itemsize)), h.dtype)
@@ -98,7 +98,7 @@ def _backward(
     gates_transposed: Panels, candidate_transposed: Panels, h0: Matrix, mask: Mask, h: Frames, gates: Frames,
     dh_out: Frames, dz: Frames, dh0: Matrix, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute dz and dh0 of sequences first to last - 1, from the last step to the first."""
+    """Compute dz and dh0 of the sequences first to last - 1, from the last step to the first."""
     n, rows, like = h0.shape[1], last - first, gates_transposed[0]
     one = h.dtype.type(1)
     dh = np.zeros((rows, padded(n, h.itemsize)), h.dtype)
@@ -142,7 +142,7 @@ def _backward(
 
 
 class Forward(NamedTuple):
-    """The results of :func:`forward`, with the shapes given at the top of the module."""
+    """The results of :func:`forward`; the docstring of the module lists their shapes."""
 
     hidden: Frames
     gates: Frames
@@ -150,9 +150,9 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters and h0.
+    """The results of :func:`backward`: loss gradients with respect to pre-activations (dz), parameters and h0.
 
-    From dz, the gradient with respect to the pre-activations, the caller computes the gradients of x and w_input.
+    The caller computes the gradients with respect to x and w_input from dz.
     """
 
     dz: Frames  # (T, B, 3 n)
@@ -164,8 +164,8 @@ class Backward(NamedTuple):
 def forward(x: Frames, w_input: Matrix, w_hidden: Matrix, bias: Vector, h0: Matrix, mask: Mask) -> Forward:
     """Compute hidden states and gates of all T steps of B sequences, from x (T, B, n_in) and the state h0 (B, n).
 
-    w_input (n_in, 3 n), w_hidden (n, 3 n) and bias (3 n,) hold the blocks r, u, k. mask: (T, B) or (0, 0) for none.
-    ValueError if shapes do not fit.
+    w_input (n_in, 3 n), w_hidden (n, 3 n) and bias (3 n,) hold the blocks r, u, k in this order; mask is (T, B), or
+    (0, 0) for no mask. ValueError if shapes do not match.
     """
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
@@ -185,7 +185,7 @@ def backward(w_hidden: Matrix, h0: Matrix, mask: Mask, states: Forward, dh_out: 
     """Compute the gradients of :class:`Backward`, given dh_out (T, B, n).
 
     dh_out is the loss gradient with respect to the hidden states of all T steps. ``states`` is the result of
-    :func:`forward`; the other arguments are those passed to ``forward``. ValueError if dh_out has another shape.
+    :func:`forward`; the other arguments are those of ``forward``. ValueError if dh_out has another shape.
     """
     hidden, gates, reset = states
     _, batch, n = hidden.shape
@@ -206,7 +206,7 @@ def _step(
     x: Matrix, h: Matrix, r_and_u: Matrix, k: Matrix, new: Matrix, both: Matrix, w_gates: Panels, w_candidate: Panels,
     bias: Vector, zero: Vector,
 ) -> None:  # fmt: skip
-    """Compute one step of all streams, updating h in place; ``both`` (scratch) holds [x, h], then [x, h * r]."""
+    """Compute one step of all streams, and update h in place; ``both`` is scratch for [x, h], then [x, h * r]."""
     (rows, n_in), n, like = x.shape, h.shape[1], bias[0]
     for b in range(rows):
         copy_row(x[b], both[b, :n_in])
@@ -221,9 +221,9 @@ def _step(
 
 
 class GRUStep(Step):
-    """One step of a GRU. The hidden state, (n_streams, n), is both the state and the output.
+    """One step of a GRU for ``n_streams`` sequences. The state and the output are the hidden state (n_streams, n).
 
-    The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    The shapes of the weights are those of :func:`forward`.
     """
 
     def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, n_streams: int):

@@ -5,9 +5,9 @@ and a = (v - d - m) / s the lower edge. With F the logistic function, the level'
 
     F(b) - F(a) = F(b) F(-a) (1 - e^(a - b)),    b - a = 2 d / s
 
-where the right-hand side subtracts no two nearly equal numbers. The lowest level extends to -infinity and has
-probability F(b), the highest level extends to infinity and has probability F(-a). Everything is computed in float64:
-there are few numbers, and the last bits matter for a sharp peak.
+where the right-hand side does not subtract two nearly equal numbers. The lowest level extends to -infinity and has
+probability F(b); the highest level extends to infinity and has probability F(-a). All computations are in float64,
+because there are few numbers and because the last bits matter for a sharp peak.
 """
 
 import math
@@ -22,13 +22,13 @@ from rnnaudio.kernels.product import require_shapes
 
 @njit(inline="always")
 def softplus(x: float) -> float:
-    """log(1 + e^x)."""
+    """Return log(1 + e^x), without overflow."""
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 @njit(inline="always")
 def logistic(x: float) -> float:
-    """1 / (1 + e^-x)."""
+    """Return 1 / (1 + e^-x)."""
     return 1.0 / (1.0 + math.exp(-x))
 
 
@@ -36,9 +36,9 @@ def logistic(x: float) -> float:
 def _log_parts(
     prediction: Matrix, level: int, j: int, n_levels: int, half_step: float, least: float, parts: Matrix
 ) -> float:
-    """Fill parts (4, K) with log w_k, log P(level | k), b and s; return log sum_k w_k P(level | k).
+    """Return log sum_k w_k P(level | k), and set parts (4, K) to log w_k, log P(level | k), b and s.
 
-    The components are those of column j of prediction (3 K, n).
+    The weights w_k, means and scales of the K components are given by column j of prediction (3 K, n).
     """
     k_all = parts.shape[1]
     value = (2.0 * level - (n_levels - 1)) * half_step
@@ -106,11 +106,11 @@ def _gradient(
 
 
 def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, least: float) -> Matrix:
-    """Compute -log P(target) in nats: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
+    """Compute -log P(target), elementwise, in nats: prediction (rows, 3 K, n), target (rows, n) -> (rows, n).
 
-    target holds levels 0 .. n_levels - 1. Along its second axis, prediction holds the K components' logits, means m,
-    and raw scales, with s = softplus(raw) + ``least``. m, s, ``half_step`` (d) and ``least`` are multiples of the
-    ``unit`` of :class:`rnnaudio.readouts.LogisticMixture`. ValueError if shapes do not fit.
+    target holds integer levels 0 .. n_levels - 1. prediction holds, along its second axis, K logits, K means m, and K
+    values r with the scales s = softplus(r) + ``least``. ``half_step`` is d. m, s, d and ``least`` are multiples of
+    the ``unit`` of :class:`rnnaudio.readouts.LogisticMixture`. ValueError if shapes do not match.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])))
     out = np.empty(target.shape, prediction.dtype)
@@ -122,10 +122,10 @@ def nats(prediction: Frames, target: Levels, n_levels: int, half_step: float, le
 def gradients(
     prediction: Frames, target: Levels, d_nats: Matrix, n_levels: int, half_step: float, least: float
 ) -> tuple[Frames]:
-    """Compute the loss gradient with respect to prediction, given d_nats (rows, n).
+    """Compute the loss gradient with respect to prediction: a tuple with a single array (rows, 3 K, n).
 
-    d_nats is the gradient with respect to the result of :func:`nats`. Returns a tuple with a single array
-    (rows, 3 K, n). ValueError if shapes do not fit.
+    d_nats (rows, n) is the loss gradient with respect to the result of :func:`nats`; the other arguments are those of
+    ``nats``. ValueError if shapes do not match.
     """
     require_shapes(target=(target, (prediction.shape[0], prediction.shape[2])), d_nats=(d_nats, target.shape))
     out = np.empty(prediction.shape, prediction.dtype)

@@ -1,8 +1,8 @@
 """All steps of an LSTM on a batch of sequences, forward and backward; each thread computes a share of the batch.
 
-The equations and names are those of :class:`rnnaudio.nn.recurrent.LSTM`. Shapes, with T steps, B sequences and n
-units: x (T, B, n_in); hidden and cell (T, B, n); gates (T, B, 4 n), in the order i, f, g, o; peepholes (3, n), for
-i, f, o; mask (T, B). Peepholes and mask may be empty arrays, for none.
+The equations and names are those of :class:`rnnaudio.nn.recurrent.LSTM`. The shapes, for T steps, B sequences and n
+units, are: x (T, B, n_in); hidden and cell (T, B, n); gates (T, B, 4 n), in the order i, f, g, o; peepholes (3, n),
+for i, f, o; mask (T, B). An empty array stands for no peepholes or no mask.
 """
 
 from typing import NamedTuple
@@ -38,12 +38,12 @@ from rnnaudio.kernels.step import Step
 def gates_of(
     z: Vector, bias: Vector, peepholes: Matrix, c_before: Vector, gates: Vector, c: Vector, h: Vector
 ) -> None:
-    """Compute, in place, gates (4 n,), c and h (n,) of one step of one sequence, given the previous c, ``c_before``.
+    """Compute, in place, gates (4 n,), c and h (n,) of one step of one sequence.
 
-    On entry ``gates`` holds x W, and the first 4 n numbers of ``z`` hold h_before R, with the h of the previous step;
-    ``peepholes`` may be empty. The loops are short and run over slices: a compiler turns a loop into vector
-    instructions only if it can rule out that the loop's arrays overlap, and gives up if there are many arrays or an
-    index might be negative.
+    On entry ``gates`` holds x W, the first 4 n numbers of ``z`` hold h R with h of the previous step, and ``c_before``
+    is c of the previous step; ``peepholes`` may be empty. There are many short loops over slices because a compiler
+    turns a loop into vector instructions only if it can exclude that the arrays of the loop overlap, which fails for
+    many arrays and for indices that might be negative.
     """
     n = c.size
     i, f, g, o, i_and_f = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :], gates[: 2 * n]
@@ -76,7 +76,7 @@ def _forward(
     r: Panels, bias: Vector, peepholes: Matrix, h0: Matrix, c0: Matrix, mask: Mask, h: Frames, c: Frames,
     gates: Frames, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of sequences first to last - 1; on entry ``gates`` holds x W."""
+    """Compute all steps of the sequences first to last - 1; on entry ``gates`` holds x W."""
     n = h0.shape[1]
     z = np.empty((last - first, padded(4 * n, h.itemsize)), h.dtype)
     for t in range(gates.shape[0]):
@@ -95,10 +95,10 @@ def _forward(
 def gates_back(
     gates: Vector, peepholes: Matrix, c_before: Vector, c: Vector, dh: Vector, dc: Vector, dz: Vector, row: Vector
 ) -> None:
-    """Set dz (4 n,), the loss gradient with respect to the pre-activations of one step of one sequence.
+    """Set dz (4 n,) to the loss gradient with respect to the pre-activations of one step of one sequence.
 
-    dh and dc (n,) are the gradients with respect to h and c. On return dc is the gradient with respect to the previous
-    cell state ``c_before``, and ``row`` (n,), which is scratch space, is overwritten.
+    On entry dh and dc (n,) are the loss gradients with respect to h and c. On return dc is the loss gradient with
+    respect to the previous cell state ``c_before``. ``row`` (n,) is overwritten.
     """
     n = c.size
     one = c.dtype.type(1)
@@ -141,7 +141,7 @@ def _backward(
     r_transposed: Panels, peepholes: Matrix, c0: Matrix, mask: Mask, c: Frames, gates: Frames, dh_out: Frames,
     dc_out: Frames, dz: Frames, dh0: Matrix, dc0: Matrix, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute dz, dh0 and dc0 of sequences first to last - 1, from the last step to the first."""
+    """Compute dz, dh0 and dc0 of the sequences first to last - 1, from the last step to the first."""
     n, rows = c0.shape[1], last - first
     dh = np.zeros((rows, padded(n, c.itemsize)), c.dtype)
     dc = np.zeros((rows, n), c.dtype)
@@ -172,7 +172,7 @@ def _backward(
 
 
 class Forward(NamedTuple):
-    """The results of :func:`forward`, with the shapes given at the top of the module."""
+    """The results of :func:`forward`; the docstring of the module lists their shapes."""
 
     hidden: Frames
     cell: Frames
@@ -180,9 +180,9 @@ class Forward(NamedTuple):
 
 
 class Backward(NamedTuple):
-    """The results of :func:`backward`: loss gradients with respect to pre-activations, parameters, h0 and c0.
+    """The results of :func:`backward`: loss gradients with respect to pre-activations (dz), parameters, h0 and c0.
 
-    From dz, the gradient with respect to the pre-activations, the caller computes the gradients of x and w_input.
+    The caller computes the gradients with respect to x and w_input from dz.
     """
 
     dz: Frames  # (T, B, 4 n)
@@ -198,8 +198,8 @@ def forward(
 ) -> Forward:
     """Compute states and gates of all T steps of B sequences, from x (T, B, n_in) and the states h0 and c0 (B, n).
 
-    w_input (n_in, 4 n), w_hidden (n, 4 n) and bias (4 n,) hold the blocks i, f, g, o. peepholes: (3, n) or empty for
-    none; mask: (T, B) or (0, 0) for none. ValueError if shapes do not fit.
+    w_input (n_in, 4 n), w_hidden (n, 4 n) and bias (4 n,) hold the blocks i, f, g, o in this order; peepholes are
+    (3, n), or empty for none; mask is (T, B), or (0, 0) for no mask. ValueError if shapes do not match.
     """
     n_steps, batch = x.shape[:2]
     n = w_hidden.shape[0]
@@ -222,9 +222,9 @@ def backward(
 ) -> Backward:  # fmt: skip
     """Compute the gradients of :class:`Backward`, given dh_out and dc_out (T, B, n).
 
-    dh_out and dc_out are the loss gradients with respect to the hidden and cell states of all T steps; either may be
-    (0, 0, 0), for a gradient of zero. ``states`` is the result of :func:`forward`; the other arguments are those
-    passed to ``forward``. ValueError if dh_out or dc_out has another shape.
+    dh_out and dc_out are the loss gradients with respect to the hidden and cell states of all T steps; an empty array
+    (0, 0, 0) stands for a gradient of zero. ``states`` is the result of :func:`forward`; the other arguments are those
+    of ``forward``. ValueError if dh_out or dc_out has another shape.
     """
     hidden, cell, gates = states
     _, batch, n = hidden.shape
@@ -256,7 +256,10 @@ def _step(
     x: Matrix, h: Matrix, c: Matrix, gates: Matrix, c_before: Matrix, both: Matrix, w: Panels, bias: Vector,
     peepholes: Matrix, zero: Vector,
 ) -> None:  # fmt: skip
-    """Compute one step of all streams, updating h and c in place; ``both`` (scratch) holds [x, h], w packs [W; R]."""
+    """Compute one step of all streams, and update h and c in place.
+
+    ``both`` is scratch for [x, h]; w is the packed matrix [W; R].
+    """
     (rows, n_in), n = x.shape, h.shape[1]
     for b in range(rows):
         copy_row(x[b], both[b, :n_in])
@@ -268,9 +271,9 @@ def _step(
 
 
 class LSTMStep(Step):
-    """One step of an LSTM. The state is [hidden, cell], (n_streams, n) each; the output is the hidden state.
+    """One step of an LSTM for ``n_streams`` sequences. The output is the hidden state.
 
-    The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    The state is [hidden, cell], two arrays (n_streams, n). The shapes of the weights are those of :func:`forward`.
     """
 
     def __init__(self, w_input: Matrix, w_hidden: Matrix, bias: Vector, peepholes: Matrix, n_streams: int):

@@ -1,9 +1,18 @@
 """All steps of the memory-LSTM of 2016, forward and backward; each thread computes a share of the batch.
 
-The equations and names are those of :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`. Shapes, with T steps, B sequences,
-depth k and width n: x (T, B, n); memory (T, B, k n); hidden (T, B, k, 6 n) and gates (T, B, k, 3 n), both in the order
-forget, input, candidate; their noise, of the same sizes or empty; mask (T, B), or (0, 0) for none. ``memory`` holds
-the memory cells of all depths, which are the only state; ``hidden`` the hidden layers of the gates' MLPs.
+The equations and names are those of :class:`rnnaudio.nn.memory_lstm.MemoryLSTM`. The shapes, for T steps, B sequences,
+depth k and width n, are:
+
+x
+    (T, B, n)
+memory
+    (T, B, k n): the memory cells of all depths, which are the only state
+hidden
+    (T, B, k, 6 n): the hidden layers of the gates' MLPs, in the order f, g, c (forget, input, candidate)
+gates
+    (T, B, k, 3 n), in the same order
+mask
+    (T, B), or (0, 0) for no mask
 """
 
 from typing import NamedTuple
@@ -40,8 +49,8 @@ from rnnaudio.kernels.step import Step
 def _hidden_of(z: Vector, bias: Vector, noise: Vector, std: Number, is_lowest: bool, hidden: Vector) -> None:
     """Compute the hidden layers of the three gates' MLPs, for one depth of one step of one sequence.
 
-    z, 6 n numbers or more, holds their inputs multiplied by the weights, except for x W at the lowest depth, which
-    ``hidden`` holds on entry.
+    On entry the first 6 n numbers of ``z`` hold the inputs times the weights. At the lowest depth (``is_lowest``) they
+    lack the product x W, which ``hidden`` holds on entry.
     """
     n, zero = hidden.size // 6, hidden.dtype.type(0)
     relus, tanhs = hidden[: 4 * n], hidden[4 * n :]
@@ -62,7 +71,10 @@ def _hidden_of(z: Vector, bias: Vector, noise: Vector, std: Number, is_lowest: b
 
 @njit()
 def _gates_of(z: Matrix, bias: Vector, noise: Vector, std: Number, before: Vector, gates: Vector, new: Vector) -> None:
-    """Compute f, g, c from their pre-activations z (3, padded n), and the new memory cell f * before + g * c."""
+    """Compute f, g, c (in ``gates``) from z, and the new memory cell, f * before + g * c.
+
+    z (3, padded n) holds the pre-activations without bias and noise.
+    """
     n = new.size
     f, g, c, f_and_g = gates[:n], gates[n : 2 * n], gates[2 * n :], gates[: 2 * n]
     for k in range(3):
@@ -87,7 +99,10 @@ def _forward(
     packed: tuple[Panels, ...], bias_1: Vector, bias_2: Vector, noise_1: Depths, noise_2: Depths, std: Number,
     m0: Depths, mask: Mask, memory: Depths, hidden: Depths, gates: Depths, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute all steps of sequences first to last - 1; on entry the lowest depth of ``hidden`` holds x W_below."""
+    """Compute all steps of the sequences first to last - 1; on entry the lowest depth of ``hidden`` holds x W_below.
+
+    W_below is the lower half of w_hidden.
+    """
     w_memory, w_below, w_forget, w_input, w_candidate = packed
     n_steps, _, depth, n = memory.shape
     rows, like = last - first, w_memory[0]
@@ -122,10 +137,10 @@ def _forward(
 
 @njit()
 def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector) -> None:
-    """Set d_gates, the loss gradient with respect to the gates' pre-activations, given d_memory.
+    """Set d_gates to the loss gradient with respect to the pre-activations of the gates.
 
-    d_memory is the gradient with respect to the new memory cell. On return it is multiplied by f, which gives the
-    gradient with respect to the memory cell ``before``, except for the part that flows through the gates.
+    On entry d_memory is the loss gradient with respect to the new memory cell. On return it is multiplied by f: the
+    gradient with respect to the old memory cell ``before``, without the part that flows through the gates.
     """
     n = before.size
     f, g, c = gates[:n], gates[n : 2 * n], gates[2 * n :]
@@ -149,9 +164,9 @@ def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector
 
 @njit()
 def _hidden_back(hidden: Vector, z: Matrix, d_hidden: Vector) -> None:
-    """Set d_hidden, the loss gradient with respect to the pre-activations of the gates' hidden layers.
+    """Set d_hidden to the loss gradient with respect to the pre-activations of the gates' hidden layers.
 
-    z (3, padded 2 n) is the gradient with respect to the activations ``hidden``.
+    z (3, padded 2 n) is the loss gradient with respect to the activations ``hidden``.
     """
     n = hidden.size // 6
     zero = hidden.dtype.type(0)
@@ -170,7 +185,7 @@ def _backward(
     packed: tuple[Panels, ...], m0: Depths, mask: Mask, memory: Depths, hidden: Depths, gates: Depths, d_out: Depths,
     d_hidden: Depths, d_gates: Depths, dm0: Depths, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Compute d_hidden, d_gates and dm0 of sequences first to last - 1, in reverse order of steps and depths."""
+    """Compute d_hidden, d_gates and dm0 of the sequences first to last - 1, in reverse order of steps and depths."""
     w_memory, w_below, w_forget, w_input, w_candidate = packed  # transposed
     n_steps, _, depth, n = memory.shape
     rows, like = last - first, w_memory[0]
@@ -205,7 +220,7 @@ def _backward(
 
 
 class Forward(NamedTuple):
-    """The results of :func:`forward`, with the shapes given at the top of the module."""
+    """The results of :func:`forward`; the docstring of the module lists their shapes."""
 
     memory: Frames
     hidden: Depths
@@ -215,8 +230,8 @@ class Forward(NamedTuple):
 class Backward(NamedTuple):
     """The results of :func:`backward`: loss gradients with respect to the parameters, m0 and pre-activations (dz).
 
-    dz is the gradient for the hidden pre-activations at the lowest depth; the caller computes the gradient for x from
-    dz.
+    The pre-activations of dz are those of the hidden layers at the lowest depth. The caller computes the gradient with
+    respect to x from dz.
     """
 
     dz: Frames  # (T, B, 6 n)
@@ -239,8 +254,9 @@ def forward(
     """Compute memory cells, hidden layers and gates of all T steps of B sequences, from x (T, B, n) and m0 (B, k n).
 
     m0 holds the initial memory cells of k depths. w_hidden (2 n, 6 n), bias_hidden (6 n,), w_gates (2 n, 3 n) and
-    bias_gates (3 n,) hold the blocks f, g, c. The noise, noise_hidden (T, B, k 6 n) and noise_gates (T, B, k 3 n) or
-    empty arrays for none, is multiplied by ``std``. mask: (T, B), or (0, 0) for none. ValueError if shapes do not fit.
+    bias_gates (3 n,) hold the blocks f, g, c in this order. The random numbers noise_hidden (T, B, k 6 n) and
+    noise_gates (T, B, k 3 n), or empty arrays for no noise, are multiplied by ``std``. mask is (T, B), or (0, 0) for
+    no mask. ValueError if shapes do not match.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -271,7 +287,7 @@ def backward(
     """Compute the gradients of :class:`Backward`, given d_out (T, B, k n).
 
     d_out is the loss gradient with respect to the memory cells of all T steps. ``states`` is the result of
-    :func:`forward`; the other arguments are those passed to ``forward``. ValueError if d_out has another shape.
+    :func:`forward`; the other arguments are those of ``forward``. ValueError if d_out has another shape.
     """
     n_steps, batch, n = x.shape
     depth = m0.shape[1] // n
@@ -296,7 +312,10 @@ def backward(
 
 
 def _d_w_hidden(x: Frames, m0: Matrix, memory: Depths, d_hidden: Depths, lowest: Matrix) -> Matrix:
-    """Gradient of w_hidden (2 n, 6 n): sums over i and d of M(i-1, d)^T dz (upper half), M(i, d-1)^T dz (lower)."""
+    """Return the loss gradient with respect to w_hidden (2 n, 6 n).
+
+    Its upper and its lower half are the sums over i and d of M(i-1, d)^T dz(i, d) and M(i, d-1)^T dz(i, d).
+    """
     n_steps, batch, depth, n = memory.shape
     d_w = empty((2 * n, 6 * n), x.dtype)
     rows_of_step = (batch * depth, n)
@@ -312,7 +331,7 @@ def _d_w_hidden(x: Frames, m0: Matrix, memory: Depths, d_hidden: Depths, lowest:
 
 
 def _d_w_gates(hidden: Matrix, d_gates: Matrix) -> Matrix:
-    """Gradient of w_gates (2 n, 3 n): (hidden layer)^T dz of each gate, side by side."""
+    """Return the loss gradient with respect to w_gates (2 n, 3 n): (hidden layer)^T dz for each gate, side by side."""
     n = d_gates.shape[1] // 3
     d_w = empty((2 * n, 3 * n), hidden.dtype)
     for k in range(3):
@@ -325,7 +344,10 @@ def _step(
     x: Matrix, memory: Matrix, both: Matrix, z: Matrix, z_gates: Matrix, hidden: Matrix, gates: Matrix, before: Matrix,
     w_hidden: Panels, w_gates: Matrix, bias_1: Vector, bias_2: Vector,
 ) -> None:  # fmt: skip
-    """Compute one step of all streams, updating ``memory`` in place; ``both`` (scratch): [M(i-1, d), M(i, d-1)]."""
+    """Compute one step of all streams, and update ``memory`` in place.
+
+    ``both`` is scratch for [M(i-1, d), M(i, d-1)].
+    """
     (rows, n), zero = x.shape, x.dtype.type(0)
     depth, no_noise = memory.shape[1] // n, bias_1[:0]
     width = z_gates.shape[1] // 3
@@ -347,9 +369,10 @@ def _step(
 
 
 class MemoryStep(Step):
-    """One step of a MemoryLSTM. The memory cells of all depths, (n_streams, depth n), are both state and output.
+    """One step of a memory-LSTM for ``n_streams`` sequences.
 
-    The weights have the shapes given at :func:`forward`; ``n_streams``: see :class:`~rnnaudio.kernels.step.Step`.
+    The state and the output are the memory cells of all depths, (n_streams, depth n). The shapes of the weights are
+    those of :func:`forward`.
     """
 
     def __init__(

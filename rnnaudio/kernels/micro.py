@@ -1,10 +1,10 @@
 """The innermost loop of every matrix product: it computes a block of C = A B, or C += A B, in vector registers.
 
 A recurrence multiplies few rows (a thread's share of the batch) by the same matrix at every time step. A BLAS library
-packs that matrix anew in each call, which halves the speed at 32 rows. Here the matrix is packed once for all steps
-(:mod:`rnnaudio.kernels.product`), and the loop below runs at the speed of a large product.
+packs this matrix again in each call, which halves the speed for 32 rows. Here the matrix is packed once for all steps
+(:mod:`rnnaudio.kernels.product`), so that the loop is as fast as in a large product.
 
-numba has no vector type, so the loop is written as LLVM instructions; LLVM turns them into AVX-512, AVX2 or NEON.
+numba has no vector type, so the loop is written as LLVM instructions, which LLVM translates to AVX-512, AVX2 or NEON.
 """
 
 import platform
@@ -40,7 +40,7 @@ SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
 def panel_width(dtype: DTypeLike) -> int:
-    """Return the number of columns of a packed panel: how many numbers of ``dtype`` fit into two vector registers."""
+    """Return the number of columns of a panel, the number of values of ``dtype`` in two vector registers."""
     return VECTORS * VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
@@ -49,7 +49,8 @@ def _emit_block(
 ) -> None:
     """Emit LLVM code for a block of n_rows x n_vectors: sum over k in registers, then store the sums or add them to C.
 
-    ``arguments`` are those of the intrinsic that :func:`_blocks` makes, without rows and vectors.
+    ``itemsize`` is the size of a number in bytes, 4 or 8. ``arguments`` are the arguments of the intrinsic made by
+    :func:`_blocks`, without rows and vectors.
     """
     number = {4: ir.FloatType(), 8: ir.DoubleType()}[itemsize]
     lanes = VECTOR_BYTES // itemsize
@@ -118,12 +119,12 @@ def _emit_block(
 
 
 def _blocks(kinds: Sequence[tuple[int, int]]) -> Compiled:
-    """Make an intrinsic that multiplies one block, whose (rows, vectors) must be one of ``kinds``.
+    """Make an intrinsic that multiplies one block, for the block sizes (rows, vectors) listed in ``kinds``.
 
     block(rows, vectors, a, a_row, a_k, b, c, c_row, k, add, like) computes C (rows, vectors) = A (rows, k) B (k,
     vectors), or C += A B if ``add`` is not 0. a, b and c are addresses; a_row, a_k and c_row are strides in bytes. B
-    is a packed panel: k consecutive rows of one panel's width. Vectors beyond that width are taken from the next
-    panel. ``like`` is any number of the matrices' dtype.
+    is a packed panel: k consecutive rows of VECTORS vectors. If a block has more vectors, the rest are those of the
+    next panel. ``like`` is any number of the same dtype as the matrices.
     """
 
     @intrinsic
@@ -180,7 +181,7 @@ def copy_panel_row(typing: TypingContext, source: types.Type, target: types.Type
 
 @intrinsic
 def copy_block_column(typing: TypingContext, source: types.Type, target: types.Type, like: types.Type) -> Intrinsic:
-    """Copy BLOCK_ROWS adjacent numbers from address ``source`` to ``target``; ``like``: any number of their dtype."""
+    """Copy BLOCK_ROWS adjacent numbers from address ``source`` to ``target``; ``like`` is a number of their dtype."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
@@ -195,7 +196,7 @@ def copy_block_column(typing: TypingContext, source: types.Type, target: types.T
 
 @intrinsic
 def load_number(typing: TypingContext, address: types.Type, like: types.Type) -> Intrinsic:
-    """Return the number stored at an address; ``like`` is any number of its dtype."""
+    """Return the number stored at ``address``; ``like`` is any number of its dtype."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
@@ -208,7 +209,7 @@ def load_number(typing: TypingContext, address: types.Type, like: types.Type) ->
 
 @intrinsic
 def store_number(typing: TypingContext, address: types.Type, value: types.Type) -> Intrinsic:
-    """Write a number to an address."""
+    """Write the number ``value`` to ``address``."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]

@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of a key, sampled in parallel."""
+"""Random numbers as a pure function of a key, sampled in several threads."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,16 +11,18 @@ BLOCK = 131_072  # numbers per generator; fixed, so that results do not depend o
 
 
 def sample(distribution: str, key: Sequence[int], stream: int, shape: Sequence[int], dtype: str) -> np.ndarray:
-    """Sample an array from N(0, 1) or U(0, 1), a pure function of key, stream, shape and dtype.
+    """Sample an array from N(0, 1) or U(0, 1), as a pure function of key, stream, shape and dtype.
 
-    ``distribution`` is "normal" or "uniform", ``key`` (seed, update) or (seed, update, segment); ``stream``
+    ``distribution`` is "normal" or "uniform"; ``key`` is (seed, update) or (seed, update, segment); ``stream``
     distinguishes arrays with the same key.
 
-    Each block of BLOCK numbers comes from a NumPy generator of its own. The generator's seed is (*key, stream,
-    purpose) for the first block, and (*key, stream, purpose, k) for block k = 1, 2, ... ``purpose`` is 1 for a key
-    (seed, update). As NumPy pads seeds of fewer than four numbers with zeros, this 1 makes the seed differ from the
-    seeds of batches and weights. ``purpose`` is 0 for a key (seed, update, segment): the first block's seed then has
-    five numbers and ends in 0, while the seeds of five numbers made from (seed, update) end in k > 0.
+    Each block of BLOCK numbers is sampled by its own NumPy generator. The seed of the generator is (*key, stream,
+    purpose) for the first block, and (*key, stream, purpose, k) for block k = 1, 2, ...
+
+    ``purpose`` is 1 for a key (seed, update). NumPy pads seeds of fewer than four numbers with zeros, so this 1 makes
+    the seed differ from the seeds of batches and weights. ``purpose`` is 0 for a key (seed, update, segment). The seed
+    of the first block then has five numbers and ends in 0, while seeds of five numbers that are made from a key (seed,
+    update) end in k > 0.
     """
     out = empty(tuple(shape), dtype)
     seed = [*key, stream, 1 if len(key) == 2 else 0]

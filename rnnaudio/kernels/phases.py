@@ -1,4 +1,4 @@
-"""The loop of phase integration along the loudest path, for :class:`rnnaudio.audio.phase.PhaseIntegrator`."""
+"""The inner loop of :class:`rnnaudio.audio.phase.PhaseIntegrator`: phase integration from loud to quiet bins."""
 
 import heapq
 
@@ -16,17 +16,18 @@ def spread(
     limit: float,
     phases: np.ndarray,
 ) -> None:
-    """Set ``phases`` of one frame in the bins whose ``magnitudes`` exceed ``limit``; all arrays (n_bins,) float64.
+    """Set ``phases`` of one frame in the bins whose ``magnitudes`` exceed ``limit``; all arrays are (n_bins,) float64.
 
-    Phases are in radians at the centre of the frame. They spread from bins with a known phase, the loudest first. A
-    bin of the previous frame whose magnitude, in ``before``, exceeds ``limit`` gives the same bin of this frame the
-    phase ``ahead``, which was predicted from the previous frame. A bin k of this frame sets the phases of its two
-    neighbours, where ``frequency`` is the phase difference between a bin and the bin below it:
+    Phases are in radians, at the centre of the frame. They are propagated from bins of known phase, the loudest first.
+    ``before`` are the magnitudes of the previous frame. A bin of the previous frame whose magnitude exceeds ``limit``
+    sets the phase of the same bin of this frame to ``ahead``, the phase predicted from the previous frame. A bin k of
+    this frame sets the phases of its two neighbours, where ``frequency`` is the phase difference between a bin and the
+    bin below it:
 
         phases[k - 1] = phases[k] - frequency[k],   phases[k + 1] = phases[k] + frequency[k + 1]
 
-    If there are bins that cannot be reached in this way, the loudest of them gets phase 0, and phases spread from it.
-    A phase that was set is not set again; all others are left as they are.
+    If some bins cannot be reached in this way, the phase of the loudest of them is set to 0 and propagated. Each phase
+    is set at most once. The phases of bins whose magnitudes do not exceed ``limit`` are not changed.
     """
     n = len(magnitudes)
     waiting = magnitudes > limit

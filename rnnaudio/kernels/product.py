@@ -1,8 +1,8 @@
-"""Matrix products whose right-hand matrix is packed into panels.
+"""Matrix products with a right-hand matrix that is packed into panels.
 
-A panel is a few adjacent columns, stored row by row; panels are stored one after the other, and the last one is padded
-with columns of zeros (:func:`pack`). Sums run over k in the same order for blocks of any size, so results are the same
-to the last bit however rows or panels are divided between threads.
+A panel consists of a few adjacent columns, stored row by row. The panels are stored one after the other, and the last
+panel is padded with columns of zeros (:func:`pack`). Sums run over k in the same order for blocks of any size, so the
+results are the same, bit for bit, for any division of rows or panels among threads.
 """
 
 from typing import NamedTuple
@@ -44,7 +44,7 @@ class At(NamedTuple):
 
 @njit(inline="always")
 def address(a: NDArray[np.floating]) -> int:
-    """Return the address of the first number of ``a``, as a signed integer, the type that numba gives to Python's."""
+    """Return the address of the first number of ``a`` as a signed integer, numba's type for Python integers."""
     return np.intp(a.ctypes.data)  # type: ignore[return-value]
 
 
@@ -69,7 +69,7 @@ def padded(n: int, itemsize: int) -> int:
 
 @njit()
 def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
-    """Write b (k, n) as panels to the address ``panels``; ``like`` is any finite number of b's dtype."""
+    """Write b (k, n) as panels to the address ``panels``; ``like`` is any finite number of the dtype of b."""
     size = size_of(like)
     width = width_of(size)
     panel_row = width * size
@@ -89,7 +89,7 @@ def _pack(b: At, k: int, n: int, panels: int, like: Number) -> None:
 
 
 def pack(b: Matrix) -> Panels:
-    """Return a copy of the matrix b (k, n), of any strides, as panels for :func:`multiply`: (k * padded(n),)."""
+    """Return a copy of the matrix b (k, n), with any strides, as panels for :func:`multiply`: (k * padded(n),)."""
     k, n = b.shape
     panels = np.empty(padded(n, b.itemsize) * k, b.dtype)
     _pack(_at(b), k, n, panels.ctypes.data, b.dtype.type(0))
@@ -101,9 +101,9 @@ ADD, BACKWARDS = 1, 2  # flags of `multiply`
 
 @njit(inline="always")
 def _rows_of_next_block(left: int) -> int:
-    """Choose the number of rows of the next block, when ``left`` rows remain.
+    """Return the number of rows of the next block if ``left`` rows remain.
 
-    8 rows become 4 + 4, never 6 + 2: two rows are too few to keep the multipliers busy.
+    8 rows are divided into 4 + 4 rather than 6 + 2, because a block of two rows has too few independent sums.
     """
     if left >= BLOCK_ROWS and not (BLOCK_ROWS == 6 and left == 8):
         return BLOCK_ROWS
@@ -112,13 +112,15 @@ def _rows_of_next_block(left: int) -> int:
 
 @njit()
 def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like: Number) -> None:
-    """c[:, :padded(n)] = a (m, k) B (k, n), B in panels; c needs padded(n) columns and contiguous rows.
+    """Set c[:, :padded(n)] to the product a B, for a (m, k) and B (k, n) in panels.
 
-    ``panels`` is the address of B's panels (:func:`pack`), ``like`` any number of the matrices' dtype. ``flags`` is 0,
-    ADD (add the product to c instead of overwriting c), BACKWARDS (go from the last panel to the first), or their sum.
-    A recurrence changes direction at every step: a large matrix does not fit the cache, but the panels used last are
-    still there. (The flags are one integer variable, because numba would compile anew for each combination of
-    constants.)
+    c must have at least padded(n) columns and contiguous rows. ``panels`` is the address of the panels of B
+    (:func:`pack`), and ``like`` any number of the same dtype as the matrices.
+
+    ``flags`` is 0, ADD (add the product to c instead of overwriting c), BACKWARDS (go from the last panel to the
+    first), or the sum of both. A recurrence changes the direction at every step, because only the last panels of a
+    large matrix are still in the cache. The flags are one integer because numba would compile the function again for
+    each combination of constants.
     """
     size = size_of(like)
     width = width_of(size)
@@ -154,8 +156,12 @@ def _copy_row_blocks(a: At, m: int, k: int, to: int, like: Number) -> None:
 
 
 @njit()
-def _product(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Number) -> None:
-    """c (m, n) = a (m, k) b (k, n), or c += a b if ``add``; b is taken in parts small enough for the cache."""
+def product_at(a: At, b: At, c: At, m: int, k: int, n: int, add: bool, like: Number) -> None:
+    """Set c (m, n) to the product a (m, k) b (k, n), or add the product to c if ``add``.
+
+    b is processed in parts that fit into the cache. a and b may have any strides; c must have contiguous rows.
+    ``like`` is any finite number of their dtype.
+    """
     size = size_of(like)
     width = width_of(size)
     columns, depth = GROUP * width, min(k, DEPTH)
@@ -201,7 +207,7 @@ def _at(a: Matrix) -> At:
 def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
     """Write the product a (m, k) b (k, n) to c (m, n), or add it to c if ``add``.
 
-    a and b may have any strides, c needs contiguous rows. ValueError if shapes or dtypes do not fit.
+    a and b may have any strides; c must have contiguous rows. ValueError if shapes or dtypes do not match.
     """
     if (a.shape[0], *b.shape) != (c.shape[0], a.shape[1], c.shape[1]) or not a.dtype == b.dtype == c.dtype:
         shapes = ", ".join(f"{x.dtype} {x.shape}" for x in (a, b, c))
@@ -217,14 +223,14 @@ def product(a: Matrix, b: Matrix, c: Matrix, *, add: bool = False) -> None:
         for i, j in threads.split(n, panel_width(c.dtype), m * n * k):
             columns_of_b, columns_of_c = (x._replace(address=x.address + i * x.column) for x in (b_at, c_at))
             shares.append((a_at, columns_of_b, columns_of_c, m, k, j - i, add, like))
-    threads.run(_product, shares)
+    threads.run(product_at, shares)
 
 
 def recurrent_gradient(h0: Matrix, hidden: Frames, dz: Frames, out: Matrix) -> None:
-    """Write the gradient of recurrent weights R, the sum of h_{t-1}^T dz_t over steps t = 1..T, to out (n, m).
+    """Write the loss gradient with respect to recurrent weights R to out (n, m).
 
-    h0 (B, n) is h_0 of B sequences, hidden (T, B, n) holds h_1, ..., h_T; dz_t, in dz (T, B, m), is the gradient
-    with respect to the product h_{t-1} R.
+    It is the sum of h_{t-1}^T dz_t over the steps t = 1..T. h0 (B, n) is h_0 of B sequences; hidden (T, B, n) holds
+    h_1, ..., h_T; dz (T, B, m) holds dz_1, ..., dz_T, the loss gradients with respect to the products h_{t-1} R.
     """
     product(h0.T, dz[0], out)
     product(hidden[:-1].reshape(-1, hidden.shape[2]).T, dz[1:].reshape(-1, dz.shape[2]), out, add=True)
@@ -232,21 +238,21 @@ def recurrent_gradient(h0: Matrix, hidden: Frames, dz: Frames, out: Matrix) -> N
 
 @njit()
 def copy_row(source: Vector, target: Vector) -> None:
-    """target[:] = source, as a loop, which numba compiles in a tenth of the time that the assignment takes."""
+    """Set target[:] = source, in a loop, which numba compiles ten times faster than the assignment."""
     for j in range(target.size):
         target[j] = source[j]
 
 
 @njit()
 def add_row(source: Vector, target: Vector) -> None:
-    """target[: source.size] += source; target may be longer than source."""
+    """Add source to target[: source.size]; target may be longer than source."""
     for j in range(source.size):
         target[j] += source[j]
 
 
 @njit()
 def clear_row(target: Vector) -> None:
-    """target[:] = 0."""
+    """Set target[:] = 0."""
     for j in range(target.size):
         target[j] = 0
 
@@ -271,9 +277,9 @@ def column_sums(a: Matrix) -> Vector:
 
 
 def require_shapes(**arrays: tuple[np.ndarray, tuple[int, ...]]) -> None:
-    """Check shapes, given as name=(array, expected shape), because compiled code does not check its indices.
+    """Check the shapes of arrays, given as name=(array, expected shape). Compiled code does not check its indices.
 
-    ValueError, which names the first array of another shape.
+    ValueError, with the name of the first array that has another shape.
     """
     for name, (array, expected) in arrays.items():
         if array.shape != expected:

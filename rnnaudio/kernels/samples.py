@@ -1,7 +1,8 @@
 """Free run of the lowest tier of a sample model, which predicts and samples one audio sample after another.
 
 The equations are those of :class:`rnnaudio.nn.SampleTier` and of the read-outs' method ``sample``. Each step is
-computed for all streams together, so that the weights are read only once; each stream has its own random numbers.
+computed for all streams (independent sequences) together, so that the weights are read only once per step. Each stream
+has its own random numbers.
 """
 
 import math
@@ -25,7 +26,8 @@ NO_SAMPLER, CATEGORICAL = -1, 0
 class Weights(NamedTuple):
     """The weights of a :class:`rnnaudio.nn.SampleTier`, with packed matrices (see :func:`packed`), and ``taps``.
 
-    taps (p + 1,) are the coefficients of a linear prediction from p samples, the constant last; empty: no prediction.
+    taps (p + 1,) are the coefficients of a linear prediction from p samples, then its constant; an empty array stands
+    for no linear prediction.
     """
 
     w_input: np.ndarray
@@ -46,9 +48,9 @@ class Scales(NamedTuple):
     deviation
         the standard deviation by which values are divided at the input, u = v / deviation.
     unit
-        for a logistic read-out, the unit, on the scale of v, of the locations m and scales s; else 1.
+        for a logistic read-out, the unit of the locations m and scales s, on the scale of v; otherwise 1.
     least_scale
-        for a logistic read-out, the minimum of s, in this unit; else 0.
+        for a logistic read-out, the minimum of s, in this unit; otherwise 0.
     """
 
     n_window: int
@@ -59,10 +61,10 @@ class Scales(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Arrays for intermediate results of one step of all streams, (n_streams, width) each.
+    """Arrays (n_streams, width) for intermediate results of one step of all streams.
 
-    ``window`` holds the previous samples, ``sums`` one matrix product after the other, ``first`` and ``second`` the
-    two hidden layers.
+    ``window`` holds the previous samples, ``sums`` the result of the last matrix product, and ``first`` and ``second``
+    the two hidden layers.
     """
 
     window: np.ndarray
@@ -72,7 +74,7 @@ class Room(NamedTuple):
 
 
 def packed(arrays: list[np.ndarray]) -> Weights:
-    """Make :class:`Weights` of six arrays, in the order of its fields; the matrices among them are packed."""
+    """Make :class:`Weights` from six arrays, in the order of its fields; matrices are packed."""
     w_input, w_hidden, b_hidden, w_output, b_output, taps = arrays
     return Weights(pack(w_input), pack(w_hidden), b_hidden, pack(w_output), b_output, taps)
 
@@ -89,7 +91,7 @@ def room(n_streams: int, n_window: int, n_units: int, n_outputs: int, dtype: DTy
 
 @njit()
 def _component(prediction: Vector, n: int, temperature: float, uniform: float) -> int:
-    """Sample an index below n from softmax(prediction[:n] / temperature): its inverse CDF at ``uniform``."""
+    """Sample an index from softmax(prediction[:n] / temperature), by inversion of its CDF at ``uniform``."""
     most = np.float64(prediction[0])
     for k in range(1, n):
         most = max(most, np.float64(prediction[k]))
@@ -117,7 +119,7 @@ def _logistic_level(prediction: Vector, scales: Scales, temperature: float, unif
 
 @njit()
 def _centre(past: Vector, taps: Vector, deviation: float) -> float:
-    """Predict a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p; ``past`` ends with u_{t-1} = v_{t-1} / deviation."""
+    """Return a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p, where ``past`` ends with u_{t-1} = v_{t-1} / deviation."""
     n = taps.size - 1
     total = 0.0
     for lag in range(n):
@@ -130,25 +132,26 @@ def play(
     u: Matrix, above: Matrix, uniform: Frames, prediction: Frames, levels: Levels,
     weights: Weights, scales: Scales, room: Room, kind: int, temperature: float, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Predict samples first to last - 1 of a frame of n samples, and sample their levels, for all streams.
+    """Predict the samples first to last - 1 of a frame of n samples, and sample their levels, for all streams.
 
-    The results are written to u, prediction and levels. n_units is the width of the hidden layers, n_outputs the
-    number of parameters of a sample's distribution.
+    The results are written to u, prediction and levels. n_units is the width of the hidden layers, and n_outputs the
+    number of parameters of the distribution of a sample.
 
     u (streams, n_context + n)
         values of samples divided by ``deviation``: the context, then the frame, which is filled sample by sample.
     above (streams, n n_units)
         the output of the tier above for each of the n samples.
     uniform (streams, n, k)
-        random numbers U(0, 1), k for each sample, the read-out's entry in SAMPLERS.
+        random numbers U(0, 1), k for each sample, where k is the value of the read-out in SAMPLERS.
     prediction (n, streams, n_outputs), levels (streams, n)
         the parameters of each sample's distribution, and the sampled levels.
     weights, scales, room
         see :class:`Weights`, :class:`Scales` and :class:`Room`; the arrays of ``room`` are overwritten.
     kind
-        the position of the read-out in SAMPLERS; or NO_SAMPLER, to predict only: then the caller sets u and levels.
+        the index of the read-out in SAMPLERS; or NO_SAMPLER, to predict without sampling: the caller then sets u and
+        levels.
     temperature
-        divides the logits; it multiplies the scale s of a logistic read-out.
+        the logits are divided by it; the scale s of a logistic read-out is multiplied by it.
     """
     n_streams, n_units, n_outputs, like = u.shape[0], weights.b_hidden.size, weights.b_output.size, weights.b_hidden[0]
     begin = u.shape[1] - levels.shape[1]

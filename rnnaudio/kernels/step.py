@@ -1,8 +1,8 @@
-"""One time step of a layer on NumPy arrays, which updates the state in place: the fast path of generation.
+"""Single time steps of layers on NumPy arrays, which update the state in place, for fast generation.
 
-For a layer with a kernel, the kernel's module (:mod:`rnnaudio.kernels.lstm`, :mod:`.gru`, :mod:`.dense`) has a
-subclass of :class:`Step`. This module has the steps that need no compiled code: stacks, normalisation, and layers
-that do nothing outside training.
+For a layer with a kernel, the module of the kernel (such as :mod:`rnnaudio.kernels.lstm`) has a subclass of
+:class:`Step`. This module has the steps without compiled code: stacks, normalisation, and layers that have an effect
+only in training.
 """
 
 import copy
@@ -17,7 +17,7 @@ from rnnaudio.kernels.arrays import Matrix, Vector
 from rnnaudio.kernels.product import require_shapes
 
 Inputs: TypeAlias = Callable[[int, Matrix, list[Matrix]], list[Matrix]]
-"""The wiring of a stack: (k, the stack's input x, outputs of steps 0 to k - 1) -> the inputs of step k."""
+"""A function (k, the stack's input x, outputs of the steps 0 to k - 1) -> list of the inputs of step k."""
 
 Stepping = TypeVar("Stepping", bound="Step")
 Composed = TypeVar("Composed", bound="CompositeStep")
@@ -26,11 +26,18 @@ Composed = TypeVar("Composed", bound="CompositeStep")
 class Step:
     """One step of a layer for several streams (independent sequences): x (n_streams, n_in) -> y (n_streams, n_out).
 
-    The next call may overwrite y. The argument ``state`` lists the widths of the state's leaves (its arrays, in the
-    order of ``Layer.initial_state``), ``room`` the widths of a subclass's arrays for intermediate results.
-    :attr:`rows` holds an array (n_streams, width) for each of these widths, in this order. A subclass keeps its packed
-    weights elsewhere, so that all :meth:`parts` share them. The initial state is zero unless :attr:`initial`, which
-    holds a row (width,) for each leaf, is set to other values; they take effect at :meth:`start`.
+    A call updates the state in place, and may overwrite the y of the previous call.
+
+    n_streams, n_in, dtype
+        number of streams, width of x, and dtype of all arrays.
+    state
+        widths of the arrays of the state, in the order of ``Layer.initial_state``.
+    room
+        widths of further arrays of a subclass, for intermediate results.
+
+    The attribute ``rows`` is a list of arrays (n_streams, width), those of the state and then those of ``room``. The
+    attribute ``initial`` is a list of rows (width,), one for each array of the state; they are zero unless a caller
+    sets them, and take effect at :meth:`start`. Weights of a subclass are shared by all :meth:`parts`.
     """
 
     def __init__(
@@ -42,7 +49,7 @@ class Step:
 
     @property
     def state(self) -> list[np.ndarray]:
-        """The state's leaves (n_streams, width), which every step updates; callers may write to them between steps."""
+        """The arrays (n_streams, width) of the state, updated by every step; callers may write to them."""
         return self.rows[: len(self.initial)]
 
     def start(self) -> None:
@@ -51,28 +58,28 @@ class Step:
             leaf[...] = row
 
     def __call__(self, x: Matrix) -> Matrix:
-        """Compute and return y of the next step, for x (n_streams, n_in). ValueError if x has another shape."""
+        """Compute the next step: x (n_streams, n_in) -> y (n_streams, n_out). ValueError if x has another shape."""
         x = np.ascontiguousarray(x, self.dtype)
         require_shapes(x=(x, (self.n_streams, self.n_in)))
         return self.advance(x)
 
     def advance(self, x: Matrix) -> Matrix:
-        """Compute and return y of the next step, without checks: x must be C-contiguous, with :attr:`dtype`."""
+        """Compute the next step without checks of x, which must be C-contiguous and of the step's dtype."""
         raise NotImplementedError
 
     def part(self: Stepping, first: int, last: int) -> Stepping:
-        """Return a step for streams first to last - 1 that shares weights and state with this step, without copies."""
+        """Return a step for the streams first to last - 1 that shares weights and state with this step."""
         part = copy.copy(self)
         part.n_streams, part.rows = last - first, [rows[first:last] for rows in self.rows]
         return part
 
     def parts(self) -> list["Step"]:
-        """Divide the streams between steps made by :meth:`part`, at most one per thread, for parallel computation."""
+        """Divide the streams: return a list of steps made by :meth:`part`, at most one per thread."""
         return [self.part(*share) for share in threads.split(self.n_streams)]
 
 
 class Unchanged(Step):
-    """The step of a layer that does nothing outside training: y = x."""
+    """The step of a layer that has an effect only in training, such as dropout: y = x."""
 
     def __init__(self, n: int, n_streams: int, dtype: DTypeLike):
         super().__init__(n_streams, n, dtype)
@@ -82,7 +89,7 @@ class Unchanged(Step):
 
 
 class NormalisedStep(Step):
-    """The step of a normalisation: y = (x - mean) factor + shift; mean, factor and shift (n,)."""
+    """The step of a normalisation: y = (x - mean) factor + shift, with mean, factor and shift (n,)."""
 
     def __init__(self, mean: Vector, factor: Vector, shift: Vector, n_streams: int):
         super().__init__(n_streams, len(mean), mean.dtype, room=[len(mean)])
@@ -97,9 +104,9 @@ class NormalisedStep(Step):
 
 
 class CompositeStep(Step):
-    """A step composed of several steps; its ``state`` lists the leaves of the states of all these steps, in order.
+    """A step composed of several steps; its ``state`` is a list of the arrays of all their states, in order.
 
-    ``room`` lists the widths of the composite's own arrays for intermediate results.
+    ``room`` lists the widths of additional arrays for intermediate results.
     """
 
     def __init__(self, steps: Sequence[Step], room: Sequence[int]):
@@ -122,10 +129,10 @@ class CompositeStep(Step):
 
 
 class Chain(CompositeStep):
-    """Steps computed in order; step k takes the arrays ``inputs_of(k, x, outputs)``, joined side by side.
+    """Steps computed one after the other. The output of the chain is that of the last step.
 
-    x is the input of the whole chain, and ``outputs`` lists the outputs of steps 0 to k - 1. The output of the chain
-    is that of the last step.
+    The input of step k is the concatenation of the arrays ``inputs_of(k, x, outputs)``, where x is the input of the
+    chain, and ``outputs`` is a list of the outputs of the steps 0 to k - 1.
     """
 
     def __init__(self, steps: Sequence[Step], inputs_of: Inputs):

@@ -1,4 +1,4 @@
-"""Work divided between threads: compiled functions release the GIL, so the threads compute at the same time."""
+"""Division of work among threads, which run in parallel because compiled functions release the GIL."""
 
 import os
 from collections import deque
@@ -55,7 +55,7 @@ class _Pool:
 
 
 def _wait_for(futures: list[Future[None]]) -> None:
-    """Wait until all futures are done; if a KeyboardInterrupt arrives meanwhile, raise it afterwards."""
+    """Wait until all futures are done. A KeyboardInterrupt during the wait is raised afterwards."""
     interrupted = None
     while not all(future.done() for future in futures):
         try:
@@ -70,7 +70,7 @@ _pool = _Pool(_chosen())
 
 
 def n_threads() -> int:
-    """Return the number of threads that kernels use: ``RNNAUDIO_THREADS``, by default all usable cores."""
+    """Return the number of threads that kernels use: ``RNNAUDIO_THREADS``, by default the number of usable cores."""
     return _pool.n
 
 
@@ -84,9 +84,9 @@ os.register_at_fork(after_in_child=lambda: set_n_threads(n_threads()))  # a fork
 
 
 def run(work: Compiled, shares: Sequence[Share]) -> None:
-    """Call work(*share) for each share, in parallel, and return when all calls are done.
+    """Call work(*share) for each share, in parallel, and return when all calls have ended.
 
-    If calls raise errors, one of the errors is raised, once no call is running any more.
+    If calls raise errors, one of these errors is raised after all running calls have ended.
     """
     _pool.run(work, shares)
 
@@ -98,9 +98,9 @@ LEAST_WORK = 2_000_000
 def split(n: int, multiple: int = 1, work: int | None = None) -> list[tuple[int, int]]:
     """Divide ``n`` items evenly into at most one range per thread; return a list of ranges (first, last).
 
-    A range holds items first to last - 1. All bounds but the last, n, are multiples of ``multiple``, so there may be
-    fewer ranges than threads. ``work`` is the number of multiplications, or of numbers read, for all items together;
-    it limits the number of ranges to work / LEAST_WORK, but not below 1. None: no such limit.
+    A range consists of the items first to last - 1. All bounds except n are multiples of ``multiple``, so there may be
+    fewer ranges than threads. ``work`` is the number of multiplications, or of numbers read, for all items together:
+    there are at most work / LEAST_WORK ranges, but at least one. None: no such limit.
     """
     units = -(-n // multiple)
     most = n_threads() if work is None else min(n_threads(), work // LEAST_WORK)

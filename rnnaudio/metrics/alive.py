@@ -1,8 +1,8 @@
-"""Survival time of generated audio: until it falls silent, turns into noise, freezes, repeats itself, clips or roars.
+"""Survival time of generated audio: it ends when the audio is silent, noise, frozen, a loop, clipped or too loud.
 
-Each fault is detected where features of windows of 1 s, see :mod:`rnnaudio.metrics.windows`, cross a limit. Most
-limits are the same for all music, because real recordings of every kind stay far from them; a limit that the
-recordings of a corpus cross themselves is relaxed for this corpus, see :func:`calibrate`. Audio is mono, floating
+Each of these faults is detected where a feature of windows of 1 s (:mod:`rnnaudio.metrics.windows`) crosses a limit.
+Most limits are the same for all music, because real recordings of every kind stay far from them; a limit that many
+recordings of a corpus cross is relaxed for this corpus, see :func:`calibrate`. Audio is mono, floating
 point, (n_samples,), with full scale at -1 and 1.
 """
 
@@ -32,12 +32,15 @@ STEADY_SHARE = 1.2  # of the movement of white noise: of noise of any colour at 
 FROZEN_SHARE = 0.6
 NOISY_DB = -6.5  # noisiness of noise of any usual colour is above it, of tones below
 NARROW_DB = -9.0  # of noise in narrow bands, which moves as noise does and as no tones do
+BROAD_DB = -2.75  # of noise alone (white noise: -2.4), as no music is for seconds on end ...
+WAVERING_SHARE = 2.0  # ... though it moves more than steady noise, because its colour wavers
 REPEATED = 0.2
 CLIPPED = 0.01
 FADE_DB = -4.0  # slope of the level, per second, over the two seconds before silence: a fade, not an abrupt end
 
 MOST_ODD = 0.02  # share of a recording's runs of windows beyond a limit; more is how this recording sounds
 ODD_PIECES = 0.8  # quantile over recordings: a fifth of them must sound so to move a limit
+MOST_PIECES = 0.5  # half of them, to move a limit for primes that do not sound so themselves
 MARGIN = 0.05  # by which a moved limit lies beyond what was measured
 MOST_PERCENTILE = 99.5
 
@@ -55,6 +58,10 @@ class AliveLimits:
         there is no prime) plus ``quiet_db``, which is negative.
     steady
         a window with a noisiness of -9 dB or more is noise if its movement, in dB, is below this limit.
+    wavering, wavering_after_noise
+        a window with a noisiness of -2.75 dB or more is also noise if its movement, in dB, is below this limit:
+        ``wavering_after_noise`` if there is no prime, or if the prime has a median noisiness of -2.75 dB or more;
+        ``wavering`` after any other prime. 0: no such limit, as in files of earlier versions.
     frozen
         a window with a noisiness below -6.5 dB is at a standstill if its movement, in dB, is below this limit.
     repeated
@@ -62,7 +69,7 @@ class AliveLimits:
     clipped
         a window is clipped if a larger share of its samples than this is at the peak.
     blind
-        names of the faults that the recordings have themselves, so that these limits can hardly detect them.
+        names of the faults that these limits hardly detect, because they were relaxed for recordings with such faults.
     """
 
     sample_rate_hz: int
@@ -75,6 +82,8 @@ class AliveLimits:
     repeated: float
     clipped: float
     blind: tuple[str, ...] = ()
+    wavering: float = 0.0
+    wavering_after_noise: float = 0.0
 
 
 class Alive(NamedTuple):
@@ -85,8 +94,8 @@ class Alive(NamedTuple):
     reason
         description of the cause of death, or of a NaN or infinite sample; empty if the audio is alive at its end.
     confidence
-        for audio that dies, share of the windows from its death on that have a fault; else, share of all windows that
-        have none.
+        for audio that dies, the share of the windows after its death that have a fault; for other audio, the share of
+        all windows that have no fault.
     fault
         the fault, one of FAULTS, that the reason describes; empty if the audio is alive at its end, or ends with a NaN
         or infinite sample.
@@ -120,8 +129,9 @@ FAULTS = ("silence", "standstill", "clipping", "loudness", "loop", "noise")
 def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
     """Calibrate, on real recordings, the limits by which generated audio is judged alive or dead.
 
-    The limits are those of :func:`limits_of_all_music`, but each one that about a fifth of the recordings cross is
-    relaxed until they comply. Median level and loudness limit are always measured on the recordings.
+    The limits are those of :func:`limits_of_all_music`, except that each limit that about a fifth of the recordings
+    cross (half of them for the limit ``wavering``) is relaxed until they no longer cross it. Median level and loudness
+    limit are always measured on the recordings.
 
     Recordings are read one at a time; those shorter than 1 s are ignored. RnnaudioError if all are shorter, or if one
     is not mono, floating point and finite.
@@ -138,6 +148,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
     levels = np.concatenate([windows.level for windows in measured])
     noise = float(np.median(of_noise(sample_rate_hz).movement))
     noisy = [w.movement + 1e3 * (w.noisiness < NARROW_DB) for w in measured]
+    broad = [w.movement + 1e3 * (w.noisiness < BROAD_DB) for w in measured]
     tonal = [w.movement + 1e3 * (w.noisiness >= NOISY_DB) for w in measured]
     limits = AliveLimits(
         sample_rate_hz,
@@ -149,6 +160,8 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
         frozen=_low_limit(tonal, FROZEN_SHARE * noise),
         repeated=_low_limit([w.recurrence for w in measured], REPEATED),
         clipped=-_low_limit([-w.clipped for w in measured], -CLIPPED),
+        wavering=_low_limit(broad, WAVERING_SHARE * noise, MOST_PIECES),
+        wavering_after_noise=_low_limit(broad, WAVERING_SHARE * noise),
     )
     blind = {
         "silence": limits.silence_dbfs < SILENCE_DBFS - 20.0,
@@ -165,27 +178,34 @@ def limits_of_all_music(sample_rate_hz: int) -> AliveLimits:
     noise = float(np.median(of_noise(sample_rate_hz).movement))
     return AliveLimits(
         sample_rate_hz, USUAL_DBFS, LOUD_DB, SILENCE_DBFS, QUIET_DB, STEADY_SHARE * noise, FROZEN_SHARE * noise,
-        REPEATED, CLIPPED,
+        REPEATED, CLIPPED, (), WAVERING_SHARE * noise, WAVERING_SHARE * noise,
     )  # fmt: skip
 
 
-def _low_limit(features: Sequence[FloatArray], limit: float) -> float:
-    """A lower limit of a feature, moved down if a fifth of the recordings stay below it for runs of windows."""
+def _low_limit(features: Sequence[FloatArray], limit: float, odd_pieces: float = ODD_PIECES) -> float:
+    """Lower limit of a feature, (n_windows,) per recording: ``limit``, or less if many recordings stay below it.
+
+    A recording stays below the limit if more than 2 % of its runs of 8 windows are entirely below it. odd_pieces:
+    quantile over recordings; with .8 the limit is lowered if more than a fifth of them stay below it.
+    """
     runs = [_runs(feature).max(axis=1) for feature in features]
     shares = [float(np.mean(run < limit)) for run in runs]
-    if np.quantile(shares, ODD_PIECES) <= MOST_ODD:
+    if np.quantile(shares, odd_pieces) <= MOST_ODD:
         return limit
     lowest = float(np.percentile(np.concatenate(runs), 1.0))
     return min(limit, lowest - MARGIN * max(abs(lowest), abs(limit)))
 
 
 def _runs(feature: NDArray[np.generic], n: int = N_WINDOWS_DEAD) -> NDArray[np.generic]:
-    """All runs of ``n`` consecutive windows, (n_runs, n); a single run of all windows if there are fewer."""
+    """Cut a feature (n_windows,) into all runs of ``n`` consecutive windows: (n_runs, n), a view.
+
+    If there are fewer than ``n`` windows, the result is a single run of all windows.
+    """
     return np.lib.stride_tricks.sliding_window_view(feature, min(n, len(feature)))
 
 
 def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: ArrayLike | None = None) -> Alive:
-    """Find when and of what audio dies: at the start of the first 8 consecutive windows of 1 s with faults.
+    """Find when audio dies, at the start of the first 8 consecutive windows of 1 s with faults, and the cause.
 
     Windows start every quarter of a second. Faults, see :class:`AliveLimits`: ``silence``, also where a few clicks
     interrupt it; ``clipping``; ``loudness``; ``noise``; ``standstill`` (a held tone or chord, also with a tremolo);
@@ -193,8 +213,8 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, pr
     or else the most frequent one. Audio of fewer than 8 windows, that is shorter than 2.75 s, is dead from 0 s on if
     all its windows have faults. The first NaN or infinite sample ends the audio.
 
-    prime: the audio that was continued, on the same scale; silence is judged relative to its level. A prime shorter
-    than 1 s is ignored.
+    prime: the audio that was continued, on the same scale. Silence is judged relative to its level, and its noisiness
+    decides which limit for noise applies. A prime shorter than 1 s is ignored.
 
     RnnaudioError if the audio is not mono and floating point, is shorter than 1 s, or has another sample rate than the
     limits.
@@ -207,7 +227,7 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, pr
     if n_finite < WINDOW_SECONDS * sample_rate_hz:
         return Alive(seconds, reason)
     windows = measure_windows(samples[:n_finite], sample_rate_hz)
-    faults = _faults(windows, limits, _reference_level(prime, sample_rate_hz, limits))
+    faults = _faults(windows, limits, _after(prime, sample_rate_hz, limits))
     is_faulty = np.any(list(faults.values()), axis=0)
     dead = _runs(is_faulty).all(axis=1)
     if not dead.any():
@@ -228,8 +248,8 @@ def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: 
     samples = _to_judge(audio, sample_rate_hz, limits)
     finite = np.isfinite(samples)
     windows = measure_windows(np.where(finite, samples, 0.0), sample_rate_hz)
-    reference = _reference_level(prime, sample_rate_hz, limits)
-    is_fine = ~np.any(list(_faults(windows, limits, reference).values()), axis=0)
+    faults = _faults(windows, limits, _after(prime, sample_rate_hz, limits))
+    is_fine = ~np.any(list(faults.values()), axis=0)
     starts = [round(k * STEP_SECONDS * sample_rate_hz) for k in range(len(is_fine))]
     is_fine &= [bool(finite[start : start + sample_rate_hz].all()) for start in starts]
     back = np.flatnonzero(_runs(is_fine, N_WINDOWS_BACK).all(axis=1))
@@ -240,7 +260,7 @@ def in_range(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: 
 
 
 def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> FloatArray:
-    """Samples as float64, checked against the sample rate of the limits and the minimum length."""
+    """Return samples as float64; RnnaudioError unless they have the limits' sample rate and last 1 s or longer."""
     samples = checked(audio, sample_rate_hz)
     if limits.sample_rate_hz != sample_rate_hz:
         raise RnnaudioError(
@@ -251,28 +271,43 @@ def _to_judge(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits) -> Flo
     return samples
 
 
-def _reference_level(prime: ArrayLike | None, sample_rate_hz: int, limits: AliveLimits) -> float:
-    """Median level of the prime in dBFS; if there is no prime or it is shorter than 1 s, that of the limits."""
+class _Expected(NamedTuple):
+    """The level in dBFS relative to which silence is judged, and the limit of wavering noise that applies."""
+
+    level: float
+    wavering: float
+
+
+def _after(prime: ArrayLike | None, sample_rate_hz: int, limits: AliveLimits) -> _Expected:
+    """Return level and limit for what follows ``prime``; without a prime of 1 s or more, those of ``limits``."""
     if prime is None or len(np.asarray(prime)) < WINDOW_SECONDS * sample_rate_hz:
-        return limits.median_dbfs
-    return float(np.median(measure_windows(checked(prime, sample_rate_hz), sample_rate_hz).level))
+        return _Expected(limits.median_dbfs, limits.wavering_after_noise)
+    windows = measure_windows(checked(prime, sample_rate_hz), sample_rate_hz)
+    is_noise = np.median(windows.noisiness) >= BROAD_DB
+    return _Expected(float(np.median(windows.level)), limits.wavering_after_noise if is_noise else limits.wavering)
 
 
-def _faults(windows: Windows, limits: AliveLimits, reference_dbfs: float) -> dict[str, NDArray[np.bool_]]:
-    """For each fault, by name: which windows have it, (n_windows,)."""
+def _faults(windows: Windows, limits: AliveLimits, expected: _Expected) -> dict[str, NDArray[np.bool_]]:
+    """Detect the windows that have each fault: name of the fault -> (n_windows,)."""
     is_still = (windows.noisiness < NOISY_DB) & (windows.movement < limits.frozen)
+    is_steady = (windows.noisiness >= NARROW_DB) & (windows.movement < limits.steady)
+    is_wavering = (windows.noisiness >= BROAD_DB) & (windows.movement < expected.wavering)
     return {
-        "silence": windows.level < max(limits.silence_dbfs, reference_dbfs + limits.quiet_db),
+        "silence": windows.level < max(limits.silence_dbfs, expected.level + limits.quiet_db),
         "clipping": windows.clipped > limits.clipped,
         "loudness": windows.level > limits.loud_dbfs,
-        "noise": (windows.noisiness >= NARROW_DB) & (windows.movement < limits.steady) & ~is_still,
+        "noise": (is_steady | is_wavering) & ~is_still,
         "standstill": is_still,
         "loop": _with_last_repetition(windows.recurrence < limits.repeated, windows.period),
     }
 
 
 def _with_last_repetition(repeats: NDArray[np.bool_], period: FloatArray) -> NDArray[np.bool_]:
-    """Mark the windows in ``repeats``, and after each run of 8 or more of them those of its last repetition, too."""
+    """Mark the windows in ``repeats``, and also those of the last repetition after each run of 8 or more of them.
+
+    repeats: (n_windows,), True if the sound that follows one period later is alike. period: (n_windows,) in seconds.
+    Returns the marks, (n_windows,).
+    """
     extended = repeats.copy()
     for start in np.flatnonzero(_runs(repeats).all(axis=1)) if len(repeats) >= N_WINDOWS_DEAD else ():
         last = start + N_WINDOWS_DEAD - 1
@@ -282,14 +317,17 @@ def _with_last_repetition(repeats: NDArray[np.bool_], period: FloatArray) -> NDA
 
 
 def _cause(faults: dict[str, NDArray[np.bool_]], start: int) -> str:
-    """The fault that most of the 8 windows from ``start`` have; of several faults, the first in FAULTS."""
+    """Return the first fault in FAULTS that at least half of the 8 windows from ``start`` have.
+
+    If there is none, return the most frequent fault.
+    """
     run = slice(start, start + N_WINDOWS_DEAD)
     shares = {name: float(faults[name][run].mean()) for name in FAULTS}
     return next((name for name in FAULTS if shares[name] >= 0.5), max(FAULTS, key=lambda name: shares[name]))
 
 
 def _death(windows: Windows, cause: str, has_fault: NDArray[np.bool_], start: int) -> str:
-    """Describe the fault ``cause`` of the 8 windows from ``start``."""
+    """Describe in words, with its measured value, the fault ``cause`` of the 8 windows from ``start``."""
     run = slice(start, start + N_WINDOWS_DEAD)
     of_cause = has_fault[run]
 

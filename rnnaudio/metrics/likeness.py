@@ -114,13 +114,13 @@ class Vocabulary:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Code sequences of the training data, for detecting copies of the training data in other sequences."""
+    """Code sequences of the training data, used to detect copies of the training data in other sequences."""
 
     sequences: tuple[NDArray[np.int64], ...]
 
     @classmethod
     def of(cls, sequences: Iterable[ArrayLike]) -> Corpus:
-        """Make a corpus from code sequences, (n_frames,) whole numbers each, one per piece."""
+        """Make a corpus from sequences of integer codes, (n_frames,) each, one sequence per piece."""
         return cls(tuple(np.asarray(s, np.int64) for s in sequences))
 
     @cached_property
@@ -137,7 +137,7 @@ class Corpus:
         return self._runs[n]
 
     def copied_share(self, codes: ArrayLike, n: int) -> float:
-        """Share of the codes (n_frames,) that lie in a window of n consecutive codes that also occurs in this corpus.
+        """Share of the codes, (n_frames,), in windows of n consecutive codes that also occur in this corpus.
 
         It is 0 for fewer than n codes. RnnaudioError for n below 1, or codes with more than one axis.
         """

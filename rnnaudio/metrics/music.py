@@ -49,7 +49,11 @@ def onsets_seconds(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     The sum of the strength over the three frames around a peak must exceed three times its mean over the second around
     the peak by 1.5 dB. Peaks are at least .06 s apart, so that a chord is one onset. Raises the errors of `log_mel`.
     """
-    strength = onset_strength(audio, sample_rate_hz)
+    return onsets_of(onset_strength(audio, sample_rate_hz), sample_rate_hz)
+
+
+def onsets_of(strength: FloatArray, sample_rate_hz: int) -> FloatArray:
+    """Onset times in seconds, (n_onsets,), of an onset strength (n_frames,); see :func:`onsets_seconds`."""
     per_second = sample_rate_hz / HOP_SAMPLES
     apart, usual = (max(1, round(s * per_second)) for s in (ONSET_APART_SECONDS, USUAL_SECONDS))
     smooth = uniform_filter1d(strength, 3, mode="nearest")
@@ -97,7 +101,7 @@ def pitch_class_entropy(audio: ArrayLike, sample_rate_hz: int) -> float:
     All frames have the same weight, except that silent frames are left out; 0 if all are silent. Raises the errors of
     `chroma`.
     """
-    share = _shares(chroma(audio, sample_rate_hz)).mean(axis=0)
+    share = shares(chroma(audio, sample_rate_hz)).mean(axis=0)
     share = share[share > 0] / max(share.sum(), 1e-30)
     return float(-np.sum(share * np.log2(share)))
 
@@ -140,7 +144,7 @@ def structure(audio: ArrayLike, sample_rate_hz: int) -> Structure:
     return Structure(beat, beat_seconds, _chord_seconds(classes, per_second), stability, clarity)
 
 
-def _shares(classes: FloatArray) -> FloatArray:
+def shares(classes: FloatArray) -> FloatArray:
     """Power in each pitch class, (n_frames, 12), as a share of the total of the frame; silent frames stay zero."""
     return classes / np.maximum(classes.sum(axis=1, keepdims=True), 1e-30)
 
@@ -155,29 +159,42 @@ def _beat(x: FloatArray, per_second: float) -> tuple[float, float]:
     return peak, (first + soonest) / per_second
 
 
-def _chord_seconds(classes: FloatArray, per_second: float) -> float:
-    """Duration of the chord that sounds in a frame, median over frames.
+def chords(classes: FloatArray, per_second: float) -> NDArray[np.int64]:
+    """Find the chord of each frame of chroma, (n_frames, 12) -> (n_frames,): the one of 24 triads with the most power.
 
-    The chord is the one of the 24 major and minor triads with the most power.
+    Chords 0 to 11 are C major to B major, 12 to 23 C minor to B minor. The shares of the pitch classes are first
+    smoothed by a median filter of .6 s. per_second: number of frames per second. A silent frame counts as C major.
     """
     triads = np.array([np.roll(np.isin(range(12), kind), root) for kind in TRIADS for root in range(12)])
     size = max(1, round(CHORD_SMOOTHING_SECONDS * per_second)) | 1
-    smooth = median_filter(_shares(classes), (size, 1))
-    best = np.argmax(smooth @ triads.T, axis=1)
+    smooth = median_filter(shares(classes), (size, 1))
+    return np.argmax(smooth @ triads.T, axis=1)
+
+
+def _chord_seconds(classes: FloatArray, per_second: float) -> float:
+    """Median over frames of the duration, in seconds, of the chord to which the frame belongs."""
+    best = chords(classes, per_second)
     changes = np.flatnonzero(np.diff(best)) + 1
     n_frames = np.diff([0, *changes, len(best)])
     return float(np.median(np.repeat(n_frames, n_frames))) / per_second
 
 
-def _keys(classes: FloatArray, n_frames: int) -> tuple[NDArray[np.int64], float]:
-    """Key of each stretch of ``n_frames`` frames, and the mean correlation with the key's profile (Krumhansl).
+def key_fit(classes: FloatArray, n_frames: int) -> FloatArray:
+    """Correlation of each stretch of ``n_frames`` frames of chroma with the profiles of the keys: (n_stretches, 24).
 
-    Keys 0 to 11 are C major to B major, 12 to 23 C minor to B minor.
+    classes: chroma, (n, 12). Keys 0 to 11 are C major to B major, 12 to 23 C minor to B minor; the profiles are those
+    of Krumhansl and Kessler (1982). A remainder at the end counts as a stretch if it is longer than half of one. All
+    correlations of a silent stretch are 0.
     """
     profiles = np.array([np.roll(p, k) for p in (MAJOR, MINOR) for k in range(12)])
     profiles = (profiles - profiles.mean(axis=1, keepdims=True)) / profiles.std(axis=1, keepdims=True)
-    shares = _shares(classes)
-    stretches = [shares[k : k + n_frames].mean(axis=0) for k in range(0, len(shares) - n_frames // 2, n_frames)]
+    share = shares(classes)
+    stretches = [share[k : k + n_frames].mean(axis=0) for k in range(0, len(share) - n_frames // 2, n_frames)]
     x = np.array([(s - s.mean()) / max(s.std(), 1e-12) for s in stretches])
-    fit = x @ profiles.T / 12.0
+    return np.asarray(x @ profiles.T / 12.0)
+
+
+def _keys(classes: FloatArray, n_frames: int) -> tuple[NDArray[np.int64], float]:
+    """Best-fitting key of each stretch, numbered as in :func:`key_fit`, and the mean of the correlations with it."""
+    fit = key_fit(classes, n_frames)
     return np.argmax(fit, axis=1), float(fit.max(axis=1).mean())

@@ -8,12 +8,13 @@ from rnnaudio.metrics.prediction import FloatArray, decibel
 
 
 def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
-    """Spectral convergence in dB of spectra Y, ``found``, relative to the true X, ``magnitudes``; any equal shapes.
+    """Spectral convergence in dB: the error of magnitudes |Y| relative to the true magnitudes |X|.
 
         10 log10 (sum (|X| - |Y|)^2 / sum |X|^2)
 
-    0 dB for Y = 0, -infinity for a perfect reconstruction. X and Y may be complex spectra or magnitudes. RnnaudioError
-    if the shapes differ, X is zero throughout, or values are NaN or infinite.
+    It is 0 dB for Y = 0, and -infinity for a perfect reconstruction. magnitudes: X, of any shape. found: Y, of the
+    same shape. Both may be complex spectra or magnitudes. RnnaudioError if the shapes differ, X is zero throughout, or
+    values are NaN or infinite.
     """
     true, other = _finite_pair(np.abs(np.asarray(magnitudes)), np.abs(np.asarray(found)))
     energy = float(np.sum(true**2))
@@ -25,7 +26,7 @@ def spectral_convergence_db(magnitudes: ArrayLike, found: ArrayLike) -> float:
 def phase_distance(true: ArrayLike, found: ArrayLike) -> FloatArray:
     """Elementwise distance of phases in radians: 0 for equal angles, 1 for opposite ones, 1/2 on average if random.
 
-        d(t, p) = sin^2((t - p) / 2),   t the ``true`` angle, p the one ``found``
+        d(t, p) = sin^2((t - p) / 2),   t the angle ``true``, p the angle ``found``
 
     This is the measure of the blog of 2016. It does not change if whole turns are added to either angle, or the same
     angle to both; it is largest for a difference of pi, and zero for equal angles only. Contrary to that blog it is

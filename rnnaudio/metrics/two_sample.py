@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import rankdata
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.prediction import FloatArray
@@ -27,24 +26,23 @@ def area_under_curve(real: ArrayLike, generated: ArrayLike) -> float:
 
         P(a generated score exceeds a real score) + P(both are equal) / 2
 
-    1 if every generated score exceeds every real score, 0 in the opposite case. Computed from the Mann-Whitney
-    statistic. RnnaudioError if there are no real or no generated scores.
+    1 if every generated score exceeds every real score, 0 in the opposite case. It is the Mann-Whitney statistic over
+    the number of pairs. RnnaudioError if there are no real or no generated scores.
     """
     real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     if not len(real) or not len(generated):
         raise RnnaudioError(f"got {len(real)} real and {len(generated)} generated scores; expected at least one each")
-    ranks = rankdata(np.concatenate([real, generated]))[len(real) :]
-    wins = ranks.sum() - len(generated) * (len(generated) + 1) / 2.0
-    return float(wins / (len(real) * len(generated)))
+    below, up_to = (np.searchsorted(np.sort(real), generated, side) for side in ("left", "right"))
+    return float((below.sum() + up_to.sum()) / 2.0 / (len(real) * len(generated)))
 
 
 def window_features(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     """Features (n_windows, n_features) of windows of 4 s every 2 s: timbre, its spread and change, and rhythm.
 
-    The first three are the mean, the standard deviation, and the standard deviation of the change from frame to frame
-    of 20 cosine transform coefficients of the log-mel bands. Rhythm is the logarithm of the modulation spectrum, up to
-    3 Hz, of the levels of four groups of bands. RnnaudioError for audio shorter than a window, and for the reasons of
-    `log_mel`.
+    Timbre, its spread and its change are three numbers for each of 20 cosine transform coefficients of the log-mel
+    bands: mean, standard deviation, and standard deviation of the difference between successive frames. Rhythm is the
+    logarithm of the modulation spectrum, up to 3 Hz, of the levels of four groups of bands. RnnaudioError for audio
+    shorter than a window, and for the reasons of `log_mel`.
     """
     mel = log_mel(audio, sample_rate_hz)
     k = np.arange(N_CEPSTRA)[:, None] * (np.arange(N_MEL_BANDS) + 0.5) * np.pi / N_MEL_BANDS

@@ -72,7 +72,10 @@ class _Frames(NamedTuple):
 
 
 def measure_windows(samples: FloatArray, sample_rate_hz: int) -> Windows:
-    """Features of all windows within ``samples``, finite, (n_samples,); empty arrays for less than 1 s of samples."""
+    """Measure each window of 1 s within ``samples``, (n_samples,), finite; windows start every .25 s.
+
+    The fields of the result are empty if there is less than 1 s of samples.
+    """
     n_frame, n_hop = _sizes(sample_rate_hz)
     n_window = round(WINDOW_SECONDS * sample_rate_hz)
     n_windows = max(0, int((len(samples) - n_window) / (STEP_SECONDS * sample_rate_hz)) + 1)
@@ -100,7 +103,7 @@ def of_noise(sample_rate_hz: int) -> Windows:
 
 
 def _sizes(sample_rate_hz: int) -> tuple[int, int]:
-    """Samples of a frame, a power of two, and of a hop."""
+    """Number of samples in a frame, a power of two, and in a hop."""
     return int(2 ** round(np.log2(FRAME_SECONDS * sample_rate_hz))), round(HOP_SECONDS * sample_rate_hz)
 
 
@@ -151,11 +154,11 @@ def _clipped(samples: FloatArray) -> float:
 
 
 def _recurrence(mel: FloatArray, hop_seconds: float) -> tuple[FloatArray, FloatArray]:
-    """Least relative distance to the spectra one period later, and that period, for each frame.
+    """Compute recurrence and period (in s) of the stretch from each frame on, see :class:`Windows`: (n_frames,) each.
 
-    Of periods whose distances differ by less than .15 of the typical distance, the shortest counts. At the end, where
-    too little sound follows for a comparison, both values are those of the last frame that has them; 1 and 0 if no
-    frame has.
+    mel: (n_frames, n_bands) in dB. Of periods whose distances differ by less than .15 of the typical distance, the
+    shortest counts. Frames near the end, after which too little sound follows for a comparison, have the values of the
+    last frame with a comparison; without any comparison, recurrence is 1 and period 0.
     """
     shape = np.maximum(mel, mel.max() - RANGE_DB)
     shape = shape - shape.mean(axis=1, keepdims=True)
@@ -183,7 +186,10 @@ def _recurrence(mel: FloatArray, hop_seconds: float) -> tuple[FloatArray, FloatA
 
 
 def _typical_distance(shape: FloatArray, hop_seconds: float) -> FloatArray:
-    """Mean distance of two random frames within the 3 s from each frame on, interpolated every quarter second."""
+    """Mean distance of two random frames within the 3 s after each frame, (n_frames,).
+
+    It is measured every quarter of a second and interpolated linearly.
+    """
     rng = np.random.default_rng(0)
     places = np.arange(0, len(shape), max(1, round(STEP_SECONDS / hop_seconds)))
     values = []

@@ -6,8 +6,10 @@ from rnnaudio.nn.draw import Draw, Painter
 from rnnaudio.nn.feedforward import Activation, BatchNorm, Dense, Dropout, GaussianNoise
 from rnnaudio.nn.layer import Context, Gates, Layer, Parameters, Taps, Values
 from rnnaudio.nn.layer_2016 import Layer2016, mlp_2016
+from rnnaudio.nn.long_term import LongTermPrediction
 from rnnaudio.nn.memory_lstm import MemoryLSTM
 from rnnaudio.nn.model import Repeated, Sequential, Sum, mlp
+from rnnaudio.nn.past_attention import PastAttention
 from rnnaudio.nn.recurrent import GRU, LSTM, Cell, GRUEarly2016, LinearPredictor, unroll
 from rnnaudio.nn.sample_model import FrameTier, SampleModel, SampleTier, sample_model
 from rnnaudio.nn.state import State, StateSizes
@@ -34,10 +36,12 @@ __all__ = [
     "Layer2016",
     "LearntInitialState",
     "LinearPredictor",
+    "LongTermPrediction",
     "MemoryLSTM",
     "Noisy",
     "Painter",
     "Parameters",
+    "PastAttention",
     "Repeated",
     "SampleModel",
     "SampleTier",

@@ -1,4 +1,4 @@
-"""Grids of Gaussian filters that read or write a part of an image. Gregor et al. (2015), section 3.2."""
+"""Attention by grids of Gaussian filters that read or write a part of an image. Gregor et al. (2015), section 3.2."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -21,12 +21,12 @@ class Window(NamedTuple):
     x, y
         centre of the grid in pixels, which are numbered from 1: (A + 1) / 2 is the middle of A columns.
     stride
-        pixels from one filter to the next, along the longer side of the image.
+        distance of neighbouring filters along the longer side of the image, in pixels.
     variance
-        variance of each filter, in pixels^2, along the longer side. Along the shorter side, stride and standard
-        deviation are smaller by the ratio of the sides (:func:`shares`); the images of the paper are all square.
+        variance of each filter along the longer side of the image, in pixels^2. Along the shorter side, stride and
+        standard deviation are smaller by the ratio of the sides (:func:`shares`). All images of the paper are square.
     intensity
-        gamma: :func:`read` multiplies by it, :func:`write` divides by it.
+        the factor gamma by which :func:`read` multiplies and :func:`write` divides.
     """
 
     x: Symbolic
@@ -37,21 +37,21 @@ class Window(NamedTuple):
 
 
 class Banks(NamedTuple):
-    """The Gaussian filters along both sides of an image, N for each side."""
+    """The Gaussian filters along both sides of an image, N along each side."""
 
     rows: Symbolic  # F_Y (batch, N, height)
     columns: Symbolic  # F_X (batch, N, width)
 
 
 def window(numbers: Symbolic, size: ImageSize, n: int) -> Window:
-    """Compute the window of n x n filters from a layer's outputs (batch, 5).
+    """Compute the window of n x n filters on an image of this ``size`` from a layer's outputs ``numbers`` (batch, 5).
 
-    ``numbers`` are g~_X, g~_Y, log variance, log d~ and log gamma. They give the centre (g_X, g_Y) and the stride d:
+    The numbers are g~_X, g~_Y, log variance, log d~ and log gamma. The centre (g_X, g_Y) and the stride d are:
 
         g_X = (A + 1) / 2 (g~_X + 1)      g_Y = (B + 1) / 2 (g~_Y + 1)      d = (max(A, B) - 1) / (N - 1) d~
 
-    with A the width, B the height and N = n, so that five zeros give a grid over the whole image. For a single filter
-    (N = 1) d is (max(A, B) - 1) d~.
+    with A the width, B the height and N = n, so that five zeros give a grid over the whole image. If N = 1, the
+    divisor N - 1 is replaced by 1.
     """
     height, width = size
     widest = (max(size) - 1) / max(n - 1, 1)
@@ -69,8 +69,8 @@ def covering(size: ImageSize, n: int) -> tuple[float, float]:
 
     ``size`` is (B, A), height and width in pixels. The standard deviation is half the stride of such a grid, so that
     neighbouring filters overlap. With gamma = n^2 / (A B), an image written from a patch (n x n) has the patch's mean.
-    With both logarithms zero, as in the paper, the standard deviation is one pixel, and the mean of the written image
-    is n^2 / (A B) times the mean of the patch.
+    If both logarithms are zero, as in the paper, the standard deviation is one pixel, and the mean of the written
+    image is n^2 / (A B) times the mean of the patch.
     """
     stride = max(max(size) - 1, 1) / max(n - 1, 1)  # 1 for an image of one pixel
     return 2.0 * float(np.log(stride / 2)), float(np.log(n * n / (size[0] * size[1])))
@@ -83,7 +83,7 @@ def filters(centre: Symbolic, stride: Symbolic, variance: Symbolic, n: int, n_pi
 
     with g = ``centre`` and d = ``stride`` in pixels, s^2 = ``variance`` in pixels^2, and Z_i such that each row sums
     to one. The largest exponent of each row is subtracted first, so that a filter far outside the image selects the
-    nearest pixel instead of being 0 / 0.
+    nearest pixel rather than giving 0 / 0.
     """
     dtype = engine.float_type()
     offsets = np.asarray(np.arange(1, n + 1) - n / 2 - 0.5, dtype)
@@ -96,19 +96,21 @@ def filters(centre: Symbolic, stride: Symbolic, variance: Symbolic, n: int, n_pi
 
 
 def shares(size: ImageSize) -> tuple[float, float]:
-    """Compute the ratio of each side to the longer one, (height - 1, width - 1) / (longer - 1): (1, 1) for a square.
+    """Return the ratios (height - 1) / (longer - 1) and (width - 1) / (longer - 1), ``longer`` the longer side.
 
-    A side of one pixel counts as two pixels.
-
-    With the same stride along both sides, as in the paper, a grid as tall as a tall, narrow image would have most of
-    its columns outside the image.
+    ``size`` is (height, width) in pixels. A side of one pixel counts as two pixels. The strides along the two sides
+    are scaled by these ratios. With the same stride along both sides, as in the paper, a grid over the full height of
+    a tall, narrow image would have most of its columns outside the image.
     """
     longest = max(max(size) - 1, 1)
     return max(size[0] - 1, 1) / longest, max(size[1] - 1, 1) / longest
 
 
 def banks(at: Window, size: ImageSize, n: int) -> Banks:
-    """Compute the n x n filters F_Y (batch, n, height) and F_X (batch, n, width) of the window ``at`` on an image."""
+    """Compute the filters of the n x n grid with the window ``at``: F_Y (batch, n, height), F_X (batch, n, width).
+
+    ``size`` is (height, width) of the image in pixels.
+    """
     f_y, f_x = (
         filters(centre, share * at.stride, share**2 * at.variance, n, n_pixels)
         for centre, share, n_pixels in zip((at.y, at.x), shares(size), size, strict=True)
@@ -117,9 +119,10 @@ def banks(at: Window, size: ImageSize, n: int) -> Banks:
 
 
 def read(image: Symbolic, at: Window, bank: Banks) -> Symbolic:
-    """Compute gamma F_Y x F_X^T, an image x read through a grid: (batch, height, width) -> (batch, N N), row by row.
+    """Compute gamma F_Y x F_X^T, the patch read from an image x: (batch, height, width) -> (batch, N N), row by row.
 
-    gamma is the intensity of the window ``at``; ``bank`` holds its filters F_Y and F_X, see :func:`banks`.
+    gamma is the intensity of the window ``at``; ``bank`` holds the filters F_Y and F_X of the same window, as computed
+    by :func:`banks`.
     """
     columns = engine.batched_dot(image, bank.columns.dimshuffle(0, 2, 1))
     reading = engine.batched_dot(bank.rows, columns)
@@ -128,9 +131,10 @@ def read(image: Symbolic, at: Window, bank: Banks) -> Symbolic:
 
 
 def write(patch: Symbolic, at: Window, bank: Banks) -> Symbolic:
-    """Compute F_Y^T w F_X / gamma, an image from a patch w: (batch, N, N) -> (batch, height width), row by row.
+    """Compute F_Y^T w F_X / gamma, the image written from a patch w: (batch, N, N) -> (batch, height width).
 
-    gamma is the intensity of the window ``at``; ``bank`` holds its filters F_Y and F_X, see :func:`banks`.
+    The pixels of the image are in row-major order. gamma is the intensity of the window ``at``; ``bank`` holds the
+    filters F_Y and F_X of the same window, as computed by :func:`banks`.
     """
     writing = engine.batched_dot(engine.batched_dot(bank.rows.dimshuffle(0, 2, 1), patch), bank.columns)
     flat = writing.reshape((writing.shape[0], writing.shape[1] * writing.shape[2]))
@@ -138,18 +142,19 @@ def write(patch: Symbolic, at: Window, bank: Banks) -> Symbolic:
 
 
 def in_loop(dense: Dense, x: Symbolic) -> Symbolic:
-    """Compute x W + b of a dense layer, for use in a scan: (batch, n_in) -> (batch, n_out).
+    """Compute x W + b with the weights of ``dense``, for use inside a scan: (batch, n_in) -> (batch, n_out).
 
-    The product is the engine's own, not a kernel, so that scan can move the gradient of W out of its loop.
+    It uses the engine's matrix product, not a kernel, so that scan can move the gradient of W out of its loop.
     """
     return tt.dot(x, dense.weight) + dense.bias
 
 
 class AttentiveWrite(FeedForward):
-    """y = F_Y^T w F_X / gamma: an image y written from a patch w through a grid of n x n filters; see :func:`write`.
+    """A layer that writes an image through a grid of n x n filters: y = F_Y^T w F_X / gamma, see :func:`write`.
 
-    The child layer ``dense``, n_in -> n n + 5, computes the patch w (n x n), row by row, then the five numbers of
-    :func:`window`; ``rng`` samples its initial weights. y is (..., height width), the image's pixels row by row.
+    The child layer ``dense``, n_in -> n n + 5, computes the patch w (n x n) in row-major order, then the five numbers
+    of :func:`window`; ``rng`` samples its initial weights. ``size`` is (height, width) of the image in pixels. The
+    output is y (..., height width), the pixels of the image in row-major order.
     """
 
     def __init__(self, n_in: int, size: ImageSize, n: int, *, rng: np.random.Generator):
@@ -160,7 +165,7 @@ class AttentiveWrite(FeedForward):
         self._child("dense", self.dense)
 
     def cover_image(self) -> None:
-        """Set the initial bias so that the grid covers the whole image, which gets the mean of the patch."""
+        """Set the initial bias so that the grid covers the whole image and the image has the mean of the patch."""
         bias = self.dense.bias.get_value()
         bias[-3], bias[-1] = covering(self.size, self.n)
         self.dense.bias.set_value(bias)

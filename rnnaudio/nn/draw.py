@@ -20,7 +20,7 @@ from rnnaudio.nn.wrappers import LearntInitialState
 from rnnaudio.ops.draw import paint
 
 Noise: TypeAlias = Symbolic | tuple[()]
-"""Random numbers N(0, 1) (..., n_codes), one for each code; or (), an empty tuple, in evaluation."""
+"""Random numbers N(0, 1) of shape (..., n_codes), one for each code; an empty tuple in evaluation."""
 
 
 class PainterState(NamedTuple, Generic[Leaf]):
@@ -29,15 +29,15 @@ class PainterState(NamedTuple, Generic[Leaf]):
 
 
 class Painter(Cell[Symbolic, PainterState[Symbolic]]):
-    """The decoder of DRAW, which at each step adds detail to a canvas, given the step's codes.
+    """The decoder of DRAW: at each step it adds an image computed from the step's codes to a canvas.
 
         h_t = LSTM(z_t, h_{t-1})        c_t = c_{t-1} + write(h_t)
 
     z_t (batch, n_codes) are the codes; the output is the canvas c_t (batch, height width), in logits, for an image of
-    ``size`` (height, width). ``write`` is h W + b if ``n_write`` is 0; otherwise a patch is written through a grid of
-    n_write x n_write Gaussian filters (:class:`AttentiveWrite`). The initial canvas and the initial state of the LSTM,
-    of ``n_units`` units, are trained; ``rng`` samples the initial weights. RnnaudioError if n_write is negative or
-    exceeds the number of pixels of the shorter side.
+    ``size`` (height, width). ``write(h)`` is h W + b if ``n_write`` is 0; otherwise it writes a patch through a grid
+    of n_write x n_write Gaussian filters (:class:`AttentiveWrite`). The LSTM has ``n_units`` units. The initial canvas
+    and the initial state of the LSTM are trained; ``rng`` samples the initial weights. RnnaudioError if ``n_write`` is
+    negative or exceeds the number of pixels of the shorter side.
     """
 
     def __init__(self, n_codes: int, size: ImageSize, n_units: int, *, rng: np.random.Generator, n_write: int = 0):
@@ -71,9 +71,10 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
         return self.decoder.sequences(x, context)
 
     def receive(self, code: Symbolic) -> Symbolic:
-        """Compute z W + b, as :meth:`sequences` does, for the codes z of one step inside a loop over time.
+        """Compute z W + b for the codes z of one step, inside a loop over time.
 
-        code (batch, n_codes) -> (batch, 4 n_units), the argument ``inputs`` of :meth:`recur`.
+        code (batch, n_codes) -> (batch, 4 n_units), the argument ``inputs`` of :meth:`recur`. Outside loops,
+        :meth:`sequences` computes the same for all steps.
         """
         return tt.dot(code, self.lstm.w_input) + self.lstm.bias
 
@@ -96,13 +97,18 @@ class Painter(Cell[Symbolic, PainterState[Symbolic]]):
 
 
 class Reader(Layer):
-    """A layer from the image x and the error x - sigmoid(canvas) to pre-activations of the encoder's gates.
+    """A layer that reads the image x and the error x - sigmoid(canvas) into pre-activations of the encoder's gates.
 
-    Subclasses define ``prepare(x)``, which computes the part that depends on the image alone, (..., pixels), and
-    ``glance(prepared, canvas, hidden)``, which computes the pre-activations (batch, n_out) of one step from that part,
-    the canvas (batch, pixels) and the decoder's hidden state (batch, n_units). ``weights()`` returns three weights in
-    the kernel's order: the weight W of the reading, then the weight and the bias of the layer that computes the
-    window; these two are None without attention.
+    Subclasses define three methods:
+
+    ``prepare(x)``
+        computes all that depends on the image x (..., pixels) alone, outside the loop over time.
+    ``glance(prepared, canvas, hidden)``
+        computes the pre-activations (batch, n_out) of one step from one step of the result of ``prepare``, the canvas
+        (batch, pixels) and the decoder's hidden state (batch, n_units).
+    ``weights()``
+        returns the weight by which the kernel multiplies a reading, and the weight and the bias of the layer that
+        computes the window; the last two are None without attention.
     """
 
     n: int  # filters per side, 0 for no attention
@@ -118,10 +124,10 @@ class Reader(Layer):
 
 
 class PlainReader(Reader):
-    """[x, x - sigmoid(c)] W for all pixels of image x and canvas c, without attention.
+    """A reader without attention: [x, x - sigmoid(c)] W for all pixels of the image x and the canvas c.
 
     It is computed as x (W_1 + W_2) - sigmoid(c) W_2, where W_1 and W_2 (pixels, n_out) are the upper and the lower
-    half of W: the first product does not depend on the canvas, so it is computed before the loop over time.
+    half of W. The first product does not depend on the canvas, so it is computed before the loop over time.
     """
 
     def __init__(self, n_pixels: int, n_out: int, *, rng: np.random.Generator):
@@ -142,9 +148,10 @@ class PlainReader(Reader):
 
 
 class AttentiveReader(Reader):
-    """[read(x), read(x - sigmoid(c))] W for image x and canvas c, both read through one grid of n x n filters.
+    """A reader with attention: [read(x), read(x - sigmoid(c))] W for the image x and the canvas c.
 
-    The decoder's hidden state h (batch, n_units) determines the grid's window; the result is (batch, n_out).
+    Both are read through the same grid of n x n filters (:func:`rnnaudio.nn.attention.read`). The window of the grid
+    is a function of the decoder's hidden state (batch, n_units); the result is (batch, n_out).
     """
 
     def __init__(self, size: ImageSize, n: int, n_units: int, n_out: int, *, rng: np.random.Generator):
@@ -157,14 +164,14 @@ class AttentiveReader(Reader):
     def cover_image(self) -> None:
         """Set the initial bias so that the grid covers the whole image.
 
-        The intensity gamma stays 1, so that a constant image is read unchanged.
+        The intensity gamma stays 1, so that the patch read from a constant image has the same constant value.
         """
         bias = self._place.bias.get_value()
         bias[2], _ = attention.covering(self.size, self.n)
         self._place.bias.set_value(bias)
 
     def window(self, hidden: Symbolic) -> Window:
-        """Compute the window through which to read, given the decoder's previous hidden state (batch, n_units)."""
+        """Compute the window through which the layer reads, given the decoder's previous hidden state."""
         return attention.window(in_loop(self._place, hidden), self.size, self.n)
 
     def prepare(self, x: Symbolic) -> Symbolic:
@@ -193,7 +200,7 @@ class DrawInputs(NamedTuple):
 
 
 class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
-    """An encoder that reads the image and the canvas's error so far, and a :class:`Painter` that decodes its codes.
+    """The DRAW network: an encoder that reads image and error, and a :class:`Painter` that decodes its codes.
 
         e_t = x - sigmoid(c_{t-1})
         k_t = LSTM([read(x, e_t, h_{t-1}), h_{t-1}], k_{t-1})
@@ -201,12 +208,13 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
         h_t, c_t = painter(z_t)
         nats_t = nats_{t-1} + (m_t^2 + s_t^2 - 1) / 2 - log s_t
 
-    x is the image, c the canvas, k and h the hidden states of encoder and decoder, z the codes, m and s their means
-    and standard deviations, and nats the KL divergence of each code from N(0, 1), summed over the steps so far.
+    x is the image, e the error, c the canvas, k and h the hidden states of encoder and decoder, z the codes, m and s
+    their means and standard deviations, and nats the KL divergence of each code from N(0, 1), summed over the steps so
+    far.
 
     The input is the image at each step, (time, batch, height width), values from 0 to 1; :meth:`paint` takes one image
     for all steps. The output is the canvas, of the same shape, in logits. In evaluation there is no noise: each code
-    is its mean, and the state's nats do not give the variational bound, which needs the sampled codes of training.
+    is its mean. The variational bound can then not be computed from the state's nats, because it needs sampled codes.
 
     size
         (height, width) of the image in pixels.
@@ -219,8 +227,8 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
     n_read, n_write
         filters per side of the grids that read and write; 0: no attention, but a weight matrix over all pixels.
     learns_std
-        whether to train ``log_std``, for Gaussian pixels of mean sigmoid(c): the logarithm of the standard deviation
-        that all pixels share. If not, ``log_std`` is None.
+        True for Gaussian pixels of mean sigmoid(c): the layer has a trained parameter ``log_std``, the logarithm of
+        the standard deviation of all pixels. False: ``log_std`` is None.
 
     RnnaudioError if n_read or n_write is negative or exceeds the number of pixels of the image's shorter side.
     """
@@ -258,7 +266,7 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
         self.state_sizes = DrawState(self._lstm.state_sizes, self.painter.state_sizes, n_codes)
 
     def cover_image(self) -> None:
-        """Set the initial biases of the grids, if any, so that their filters overlap and cover the whole image."""
+        """Set the initial biases of the attentive layers, if any, so that their grids cover the whole image."""
         for part in (self.reader, self.painter.write):
             if isinstance(part, AttentiveReader | AttentiveWrite):
                 part.cover_image()
@@ -294,9 +302,10 @@ class Draw(Cell[DrawInputs, DrawState[Symbolic]]):
     def paint(
         self, images: Symbolic, n_steps: int, state: DrawState[Symbolic], context: Context
     ) -> DrawState[Symbolic]:
-        """Compute the states after each of ``n_steps`` steps, (time, batch, width), on the same images at every step.
+        """Compute the states after each of ``n_steps`` steps with the same images as input of every step.
 
-        images (batch, height width), values from 0 to 1; ``state`` is the state before the first step.
+        images (batch, height width), values from 0 to 1; ``state`` is the state before the first step. The arrays of
+        the result are (n_steps, batch, width).
         """
         once = self.reader.prepare(images)
         once = once.reshape((1, once.shape[0], once.shape[1]))  # Theano could not undo an added axis in the gradient

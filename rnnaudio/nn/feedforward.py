@@ -13,7 +13,7 @@ from rnnaudio.nn.state import State
 
 
 class FeedForward(Layer):
-    """A layer whose output depends on the current input only; subclasses define :meth:`apply`."""
+    """A layer whose output depends only on the input at the same step. Subclasses define :meth:`apply`."""
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:
         """Compute y (..., n_out) from x (..., n_in)."""
@@ -29,19 +29,17 @@ class FeedForward(Layer):
 
 
 def known_activation(kind: str) -> str:
-    """Return the name of an activation function after checking that it is in :data:`rnnaudio.ops.ACTIVATIONS`.
-
-    ValueError if it is not.
-    """
+    """Return ``kind``, the name of an activation function: linear, relu, tanh or sigmoid. ValueError for others."""
     if kind not in ops.ACTIVATIONS:
         raise ValueError(f"activation is {kind!r}; expected one of {', '.join(ops.ACTIVATIONS)}")
     return kind
 
 
 def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
-    """Return y, the output of ``layer``, after appending (layer, {kind: y}) to the context's taps, if any.
+    """Record y, the output of ``layer``, in the context's taps if it has any, and return y.
 
-    ``kind`` is the name of the activation function that computed y; for ``linear`` nothing is appended.
+    The entry is ``(layer, {kind: y})``, where ``kind`` is the name of the activation function that computed y. A
+    ``linear`` output is not recorded.
     """
     if context.taps is not None and kind != "linear":
         context.taps.append((layer, {kind: y}))
@@ -49,10 +47,10 @@ def tapped(layer: Layer, kind: str, y: Symbolic, context: Context) -> Symbolic:
 
 
 class Dense(FeedForward):
-    """y = activation(x W + b): x (..., n_in), W (n_in, n_out), b (n_out,) -> (..., n_out).
+    """A fully connected layer, y = activation(x W + b): x (..., n_in), W (n_in, n_out), b (n_out,) -> y (..., n_out).
 
-    ``weights`` and ``bias`` are the initializers of W and b, which sample with ``rng``; ``activation`` is one of
-    linear, relu, tanh, sigmoid. ValueError for any other name.
+    ``weights`` and ``bias`` are the initializers of W and b, which sample with ``rng``. ``activation`` is linear,
+    relu, tanh or sigmoid. ValueError for any other name.
     """
 
     def __init__(
@@ -87,7 +85,10 @@ class Dense(FeedForward):
 
 
 class Activation(FeedForward):
-    """y = f(x) on ``n`` features; ``kind`` is f's name: linear, relu, tanh or sigmoid. ValueError for any other."""
+    """An activation function f, y = f(x), applied to each element of x (..., n).
+
+    ``kind`` is the name of f: linear, relu, tanh or sigmoid. ValueError for any other name.
+    """
 
     def __init__(self, n: int, kind: str):
         super().__init__()
@@ -102,11 +103,12 @@ class Activation(FeedForward):
 
 
 class BatchNorm(FeedForward):
-    """y = gain (x - mean) / sqrt(variance + 1e-5) + shift, for each of ``n`` features. Ioffe and Szegedy (2015).
+    """Batch normalisation, y = gain (x - mean) / sqrt(variance + 1e-5) + shift, for each of ``n`` features.
 
-    In training, mean and (biased) variance are statistics s of the batch, over the unmasked elements of all leading
-    axes, and each update also applies ``r <- (1 - momentum) r + momentum s`` to the running statistics r. Evaluation
-    uses the running statistics. Gain and shift are trained; with ``shift=False`` there is no shift.
+    In training, mean and (biased) variance are computed over the unmasked elements of all leading axes of the batch,
+    and each update also sets the running statistics r of both to ``(1 - momentum) r + momentum s``, s the statistics
+    of the batch. In evaluation, mean and variance are the running statistics. Gain and shift are trained; with
+    ``shift=False`` there is no shift. Ioffe and Szegedy (2015).
     """
 
     epsilon = 1e-5
@@ -157,10 +159,10 @@ class BatchNorm(FeedForward):
 
 
 class Dropout(FeedForward):
-    """Dropout, which sets each element of (..., n) to 0 with probability ``rate``. Srivastava et al. (2014).
+    """Dropout, which sets each element of x (..., n) to 0 with probability ``rate``. Srivastava et al. (2014).
 
-    In training, y = x m / (1 - rate) with m ~ Bernoulli(1 - rate) for each element; in evaluation, y = x. ValueError
-    unless 0 <= rate < 1.
+    In training, y = x m / (1 - rate), where m is sampled for each element: 1 with probability 1 - rate, otherwise 0.
+    In evaluation, y = x. ValueError unless 0 <= rate < 1.
     """
 
     def __init__(self, n: int, rate: float):
@@ -184,10 +186,10 @@ class Dropout(FeedForward):
 
 
 class GaussianNoise(FeedForward):
-    """y = x + e in training, with Gaussian noise e of standard deviation ``std`` on each element of (..., n).
+    """Additive Gaussian noise: in training y = x + e, in evaluation y = x, for x (..., n).
 
-    In evaluation, y = x. ``std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError
-    unless it is 0 or more and finite.
+    Each element of e has mean 0 and standard deviation ``std``, which is saved with the model but not trained;
+    :meth:`set_std` changes it. ValueError if ``std`` is negative or not finite.
     """
 
     def __init__(self, n: int, std: float):
@@ -198,7 +200,7 @@ class GaussianNoise(FeedForward):
     def set_std(self, std: float) -> None:
         """Set the standard deviation of the noise, for example to anneal it.
 
-        ValueError unless it is 0 or more and finite.
+        ValueError if it is negative or not finite.
         """
         self.std.set_value(known_std(std).astype(self.std.dtype))
 

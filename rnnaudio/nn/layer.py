@@ -17,16 +17,16 @@ from rnnaudio.nn.state import leaf_names as leaf_names
 from rnnaudio.nn.state import unflatten as unflatten
 
 Parameters: TypeAlias = dict[str, SharedVariable]
-"""Shared variables by full path, such as ``lstm.w_hidden``."""
+"""The shared variables of a model by full path, such as ``lstm.w_hidden``."""
 
 Values: TypeAlias = dict[str, np.ndarray]
-"""NumPy values of shared variables by full path."""
+"""The values of shared variables, as NumPy arrays, by full path."""
 
 Gates: TypeAlias = dict[str, Symbolic]
 """Activations of a layer by name, such as ``forget`` or ``relu``."""
 
 Taps: TypeAlias = list[tuple["Layer", Gates]]
-"""Activations that the layers of a graph have recorded, in the order of computation."""
+"""Activations recorded by the layers of a graph: pairs (layer, activations by name), in the order of computation."""
 
 Child = TypeVar("Child", bound="Layer")
 
@@ -35,20 +35,20 @@ _EQUATION = {"initial_state", "step", "unroll", "apply", "sequences", "recur", "
 
 
 class Context:
-    """The mode of one graph (training or evaluation), its source of noise, and the updates and taps of its layers.
+    """The mode of one graph (training or evaluation), its random numbers, and the updates and taps of its layers.
 
-    A context is an argument of every ``step`` and ``unroll`` and is passed on to every child, so that no layer can be
-    left in the wrong mode. :meth:`training_with` and :meth:`evaluation` make contexts.
+    A context is an argument of every ``step`` and ``unroll`` and is passed on to every child layer, so that all layers
+    of a graph are in the same mode. Make contexts with :meth:`training_with` and :meth:`evaluation`.
 
     training
         True in training, False in evaluation.
     truncate_gradient
-        the number of steps, counted from the last, that the gradient runs back through; -1: all.
+        number of steps, counted back from the last step, through which the gradient flows; -1: all steps.
     updates
-        (shared variable, new value) pairs that each training update must also assign: running statistics.
+        pairs (shared variable, new value) that each training update must also assign, such as running statistics.
     taps
-        a list to which layers append their activations, ``(layer, {name: variable})``, for diagnostics; None: no
-        activations are recorded.
+        a list to which layers append their activations, as pairs ``(layer, {name: variable})``, for diagnostics; None:
+        no activations are recorded.
     """
 
     def __init__(self, training: bool, key: Key | None, truncate_gradient: int, taps: Taps | None):
@@ -61,12 +61,12 @@ class Context:
 
     @classmethod
     def training_with(cls, key: Key, *, truncate_gradient: int = -1) -> "Context":
-        """Make the context of a training graph. All noise of the graph is a function of ``key``.
+        """Make the context of a training graph. All random numbers of the graph are a function of ``key``.
 
         key
-            int64 vector: seed, number of the update and, if batches are cut into segments, number of the segment.
+            symbolic int64 vector (seed, update) or, if batches are cut into segments, (seed, update, segment).
         truncate_gradient
-            the number of steps, counted from the last, that the gradient runs back through; -1: all.
+            number of steps, counted back from the last step, through which the gradient flows; -1: all steps.
         """
         return cls(True, key, truncate_gradient, None)
 
@@ -74,24 +74,26 @@ class Context:
     def evaluation(cls, *, taps: Taps | None = None) -> "Context":
         """Make the context of a deterministic graph: no noise, no dropout; batch norm uses its running statistics.
 
-        ``taps``: see :class:`Context`.
+        taps
+            the list to which layers append their activations; None: no activations are recorded.
         """
         return cls(False, None, -1, taps)
 
     def normal(self, shape: Sequence[Size], *, batch_axis: int = -2) -> Symbolic:
-        """Sample an array of ``shape`` from N(0, 1), different numbers at each call. ValueError in evaluation.
+        """Sample an array of ``shape`` from N(0, 1). Each call samples new numbers. ValueError in evaluation.
 
-        batch_axis: the axis of the batch; -2, the last but one, is that of arrays (time, batch, feature).
+        ``batch_axis`` is the axis of ``shape`` that counts the sequences of the batch; the default, -2, is correct for
+        arrays (time, batch, feature).
         """
         return engine.normal(self._training_key(), self._next_stream(), shape, batch_axis=batch_axis)
 
     def uniform(self, shape: Sequence[Size], *, batch_axis: int = -2) -> Symbolic:
-        """Sample an array of ``shape`` from U(0, 1), as :meth:`normal` does."""
+        """Sample an array of ``shape`` from U(0, 1). Arguments and errors are those of :meth:`normal`."""
         return engine.uniform(self._training_key(), self._next_stream(), shape, batch_axis=batch_axis)
 
     @property
     def update(self) -> Symbolic:
-        """The number of the update, a symbolic int64 scalar, counting from 0. ValueError in evaluation."""
+        """The number of the current training update, a symbolic int64 scalar, from 0. ValueError in evaluation."""
         return self._training_key()[1]
 
     def _training_key(self) -> Key:
@@ -107,9 +109,9 @@ class Context:
 class Layer:
     """A function (x, state) -> (y, new state) with named parameters.
 
-    Subclasses set ``n_in`` and ``n_out`` and define :meth:`step` and :meth:`unroll`. Parameters are declared once, in
-    order, by :meth:`_parameter`. The full path of a parameter joins the names of the layers that contain it and its
-    own name, e.g. ``lstm.w_hidden``.
+    Subclasses set ``n_in`` and ``n_out``, the widths of x and y, and define :meth:`step` and :meth:`unroll`. The
+    constructor declares each parameter with :meth:`_parameter`. The full path of a parameter consists of the names of
+    the layers that contain it and its own name, joined by dots, such as ``lstm.w_hidden``.
     """
 
     n_in: int
@@ -123,7 +125,7 @@ class Layer:
 
     @classmethod
     def _first_with(cls, names: set[str]) -> int:
-        """Return the position, in the method resolution order, of the first class that defines one of the names."""
+        """Return the index, in the method resolution order, of the first class that defines one of ``names``."""
         return next(k for k, parent in enumerate(cls.__mro__) if names & vars(parent).keys())
 
     def __init__(self) -> None:
@@ -137,17 +139,17 @@ class Layer:
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
     def _parameter(self, name: str, value: np.ndarray) -> SharedVariable:
-        """Declare a trained variable, and return it."""
+        """Declare a parameter (a trained shared variable) with this initial value, and return it."""
         self._parameters[name] = engine.shared(value, name)
         return self._parameters[name]
 
     def _statistic(self, name: str, value: np.ndarray) -> SharedVariable:
-        """Declare a variable that is saved with the parameters but not trained: a running mean, a noise level."""
+        """Declare and return a shared variable that is saved but not trained, such as a running mean."""
         self._statistics[name] = engine.shared(value, name)
         return self._statistics[name]
 
     def _child(self, name: str, layer: Child) -> Child:
-        """Declare a child layer, and return it."""
+        """Declare a child layer, and return it. If ``name`` is empty, the child has the same path as this layer."""
         self._children[name] = layer
         return layer
 
@@ -158,14 +160,14 @@ class Layer:
         """
         yield prefix.rstrip("."), self
         for name, child in self._children.items():
-            yield from child.layers(f"{prefix}{name}.")
+            yield from child.layers(f"{prefix}{name}." if name else prefix)
 
     def parameters(self) -> Parameters:
         """Return the trained shared variables by full path, in the order of declaration."""
         return self._collect("_parameters")
 
     def statistics(self) -> Parameters:
-        """Return the stored but untrained shared variables by full path."""
+        """Return, by full path, the shared variables that are saved with the model but not trained."""
         return self._collect("_statistics")
 
     def _collect(self, kind: str) -> Parameters:
@@ -182,7 +184,8 @@ class Layer:
     def set_values(self, values: Mapping[str, np.ndarray]) -> None:
         """Set all parameters and statistics from arrays by full path.
 
-        ValueError, describing the first difference, if names or shapes do not fit; then nothing is set.
+        Raises ValueError, with the first difference, if the names or shapes are not those of this layer; nothing is
+        set in this case.
         """
         variables = self.parameters() | self.statistics()
         difference = describe_difference({n: v.get_value(borrow=True).shape for n, v in variables.items()}, values)
@@ -193,11 +196,11 @@ class Layer:
 
     @property
     def n_parameters(self) -> int:
-        """The number of trained scalars."""
+        """The number of trained scalars, in all parameters together."""
         return sum(v.get_value(borrow=True).size for v in self.parameters().values())
 
     def _repr_html_(self) -> str:
-        """In a notebook: the parameters with their shapes."""
+        """Return HTML for notebooks: a line with the sizes of the layer and a table of its parameters' shapes."""
         rows = [
             {"parameter": name, "shape": " x ".join(map(str, value.shape)) or "scalar", "numbers": value.size}
             for name, value in ((name, v.get_value(borrow=True)) for name, v in self.parameters().items())
@@ -211,14 +214,14 @@ class Layer:
         return ()
 
     def initial_state(self, batch_size: Size) -> State:
-        """Return the state before the first step, each array (batch_size, n); ``()`` for layers without a state."""
+        """Return the state before the first step, arrays (batch_size, n); ``()`` for layers without a state."""
         return ()
 
     def activations(self) -> Activations:
-        """Count the arrays that a training update holds for this layer, with the kernel in use.
+        """Count the arrays that a training update holds in memory for this layer, with the kernel in use.
 
-        Unless a layer overrides this: the output, kept for the backward pass, and during that pass the gradients with
-        respect to input and output.
+        The default counts the output as kept for the backward pass, and the gradients with respect to input and output
+        as working memory of the backward pass.
         """
         return Activations(widths(self.n_out), widths(self.n_in, self.n_out))
 
@@ -229,47 +232,48 @@ class Layer:
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None
     ) -> tuple[Symbolic, State]:
-        """Compute all time steps: x (time, batch, n_in) -> y (time, batch, n_out), final state.
+        """Compute all time steps: x (time, batch, n_in), initial state -> y (time, batch, n_out), final state.
 
-        mask (time, batch): where it is 0 the state is carried over unchanged, and x may hold anything, even NaN.
+        mask (time, batch): a step at which it is 0 leaves the state unchanged, and its x may have any value, even NaN;
+        None: no step is masked.
         """
         raise NotImplementedError
 
     def compiled_step(self, n_streams: int) -> Step | None:
         """Make a compiled form of :meth:`step` in evaluation, on NumPy arrays, for ``n_streams`` sequences at once.
 
-        The result holds its own state, which each step updates in place, and a copy of the present parameters, of
-        dtype :func:`engine.float_type`. Returns None if the layer has no compiled step, as do subclasses that redefine
-        the equation without redefining this method.
+        The compiled step holds its own state, which each call updates in place, and a copy of the current values of
+        the parameters, of dtype :func:`engine.float_type`. Returns None if the layer has no compiled step. A subclass
+        that changes the computation without overriding this method has none.
         """
         return None
 
 
 def known_std(std: float) -> np.ndarray:
-    """Check a standard deviation of noise; return it as a float64 array (). ValueError unless 0 or more and finite."""
+    """Return a standard deviation of noise as a float64 array (). ValueError if it is negative or not finite."""
     if not 0.0 <= std < float("inf"):
         raise ValueError(f"noise has a std of {std}; expected 0 or more")
     return np.asarray(float(std))
 
 
 def hide_masked(x: Symbolic, mask: Symbolic | None) -> Symbolic:
-    """Return x (..., n) with zeros where ``mask`` (...) is 0; x itself if ``mask`` is None.
+    """Return x (..., n) with zeros where ``mask`` (...) is 0, or x itself if ``mask`` is None.
 
-    Without the zeros, a NaN at a masked step, times a gradient of zero, would make the gradient NaN.
+    Otherwise a NaN at a masked step would make the gradient NaN, because 0 times NaN is NaN.
     """
     return x if mask is None else tt.switch(mask[..., None], x, tt.zeros_like(x))
 
 
 def current(*variables: SharedVariable) -> list[np.ndarray]:
-    """Copy the values of shared variables to C-contiguous arrays of dtype :func:`engine.float_type`."""
+    """Return copies of the values of shared variables, C-contiguous arrays of dtype :func:`engine.float_type`."""
     return [np.ascontiguousarray(variable.get_value(), engine.float_type()) for variable in variables]
 
 
 def describe_difference(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray]) -> str:
-    """Describe the first difference between ``values`` and the variables of a model, of these ``shapes``.
+    """Describe the first difference between the arrays ``values`` and a model whose variables have these ``shapes``.
 
-    A difference is a name that is missing or unknown, or another shape. Both arguments are by full path. Returns an
-    empty string if there is no difference.
+    A difference is a missing or unknown name, or another shape. The keys of both arguments are full paths. Returns a
+    clause for an error message, or an empty string if there is no difference.
     """
     for name, shape in shapes.items():
         if name not in values:

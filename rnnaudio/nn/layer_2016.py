@@ -1,4 +1,4 @@
-"""The feed-forward layer of 2016, whose bias follows normalisation, noise and dropout, and perceptrons made of it."""
+"""The feed-forward layer of 2016, with the bias added after normalisation, noise and dropout, and MLPs made of it."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -18,12 +18,12 @@ from rnnaudio.nn.state import State
 
 
 class Layer2016(FeedForward):
-    """y = activation(between(x W) + b): the order of operations of 2016. W (n_in, n_out), b (n_out,).
+    """The dense layer of the blog of 2016: y = activation(between(x W) + b), W (n_in, n_out), b (n_out,).
 
-    ``between`` holds feed-forward layers n_out -> n_out, applied in order. In the blog of 2016 these were, each one
-    optional, ``BatchNorm(n, shift=False)`` (the bias b serves as its shift), ``GaussianNoise(n, s)`` and
-    ``Dropout(n, 0.5)``. As dropout comes before the bias, the output of a dropped unit is activation(b). ``weights``
-    is the initializer of W, which samples with ``rng``; b starts at 0.
+    ``between`` holds feed-forward layers n_out -> n_out, applied in order. The blog used
+    ``BatchNorm(n, shift=False)``, ``GaussianNoise(n, s)`` and ``Dropout(n, 0.5)``, each of them optional; b serves as
+    the shift of the batch norm. Because dropout comes before the bias, the output of a dropped unit is activation(b).
+    ``weights`` is the initializer of W, which samples with ``rng``; b starts at 0.
 
     ValueError if a layer of ``between`` is not n_out -> n_out, or for an unknown activation.
     """
@@ -88,12 +88,12 @@ def mlp_2016(
     final: str = "linear",
     weights: Initializer = rand_2016,
 ) -> Sequential:
-    """Build a perceptron sizes[0] -> ... -> sizes[-1] of layers :class:`Layer2016`.
+    """Build a multi-layer perceptron sizes[0] -> ... -> sizes[-1] of layers :class:`Layer2016`.
 
-    ``between(n)`` returns the layers n -> n between product and bias of a layer with n outputs. As in 2016, the last
-    layer gets them, too, although noise and dropout on the output set a lower bound to the cost. ``inner`` is the
-    activation of all layers but the last, ``final`` the activation of the last; ``rng`` and ``weights`` are passed to
-    every layer. ValueError for fewer than two sizes, and as for Layer2016.
+    ``between(n)`` returns the layers n -> n to apply between the product and the bias of a layer with n outputs. As in
+    2016, the last layer has them too, although noise and dropout on the output set a lower bound to the cost.
+    ``inner`` is the activation of all layers but the last, ``final`` that of the last. ``rng`` and ``weights`` are
+    passed to every layer. ValueError for fewer than two sizes, and as for :class:`Layer2016`.
     """
     pairs = list(pairwise(sizes))
     activations = [inner] * (len(pairs) - 1) + [final]

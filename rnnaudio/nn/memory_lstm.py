@@ -1,4 +1,4 @@
-"""The memory-LSTM of the blog of 2016, whose output is its memory cells."""
+"""The memory-LSTM of the blog of 2016, an LSTM without an output gate: its output is its memory cells."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple
@@ -29,27 +29,27 @@ class MemoryInputs(NamedTuple):
 
 
 class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
-    """An LSTM whose gates are MLPs, without an output gate: it outputs the memory cell. The model of the blog of 2016.
+    """The memory-LSTM of the blog of 2016: its gates are MLPs, it has no output gate, and its memory is its output.
 
-    At step i, memory cell d = 1..k of k = ``depth`` is M(i, d) (batch, n), n = ``n_units``, and M(i, 0) is the input.
-    With z = [M(i-1, d), M(i, d-1)], and Gaussian noise e of standard deviation ``noise_std``, in training only,
-    sampled anew wherever e appears:
+    There are k = ``depth`` memory cells. M(i, d) (batch, n), n = ``n_units``, is cell d = 1..k at step i, and M(i, 0)
+    is the input. With z = [M(i-1, d), M(i, d-1)], and in training Gaussian noise e of standard deviation
+    ``noise_std``, sampled anew wherever e appears:
 
         f = sigmoid(relu(z W_f + e + b_f) V_f + e + a_f)
         g = sigmoid(relu(z W_g + e + b_g) V_g + e + a_g)
         c = tanh   (tanh(z W_c + e + b_c) V_c + e + a_c)
         M(i, d) = f * M(i-1, d) + g * c
 
-    All depths share the same weights. The output is [M(i, 1), ..., M(i, k)], k n wide; the blog fed it to an MLP with
-    one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and ``bias_gates``
-    (3 n,) hold W, b, V and a, each as the blocks f, g, c in this order. ``forget_bias`` holds the initial values of
-    b_f and a_f; all other biases start at 0. ``weights`` is the initializer of W and V, which samples with ``rng``.
-    ``noise_std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError unless it is 0 or
-    more and finite.
+    All cells share the same weights. The output is [M(i, 1), ..., M(i, k)] (batch, k n); in the blog it was the input
+    of an MLP with one hidden layer. ``w_hidden`` (2 n, 6 n), ``bias_hidden`` (6 n,), ``w_gates`` (2 n, 3 n) and
+    ``bias_gates`` (3 n,) hold W, b, V and a, each as the blocks f, g, c in this order. ``forget_bias`` holds the
+    initial values of b_f and a_f; all other biases start at 0. ``weights`` is the initializer of W and V, which
+    samples with ``rng``. ``noise_std`` is saved with the model but not trained; :meth:`set_std` changes it. ValueError
+    if it is negative or not finite.
 
-    The memory cell is not bounded, and with the blog's initial values it grows from step to step, whatever the input.
-    With ``bounded=True`` g is 1 - f (up to the noise): g has the weights of f, with V_g = -V_f and a_g = -a_f, and the
-    parameters hold the blocks f and c only. Then M(i, d) is a weighted mean of M(i-1, d) and c, between -1 and 1.
+    M(i, d) is not bounded, and with the initial values of the blog it grows from step to step with any input. With
+    ``bounded=True``, g = 1 - f apart from the noise: W_g = W_f, b_g = b_f, V_g = -V_f and a_g = -a_f, and the
+    parameters hold only the blocks f and c. Then M(i, d) is a weighted mean of M(i-1, d) and c, between -1 and 1.
     """
 
     def __init__(
@@ -78,7 +78,10 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         self._is_noisy = noise_std > 0
 
     def _weights(self, get: Callable[[SharedVariable], Array], join: Callable[..., Array]) -> list[Array]:
-        """Return W, b, V and a with blocks f, g, c: ``get`` turns a parameter into an array, ``join`` concatenates."""
+        """Return [W, b, V, a], each with the blocks f, g, c.
+
+        ``get`` turns a parameter into an array; ``join(arrays, axis=...)`` concatenates such arrays.
+        """
         n = self.n_in
         w, b, v, a = map(get, (self.w_hidden, self.bias_hidden, self.w_gates, self.bias_gates))
         if not self._bounded:
@@ -99,8 +102,8 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
     def set_std(self, std: float) -> None:
         """Set the standard deviation of the noise, for example to anneal it.
 
-        ValueError unless it is 0 or more and finite; also for a value above 0 in a layer built with 0, because the
-        graph then has no noise.
+        ValueError if it is negative or not finite, and if a layer built with 0 gets a value above 0, because its graph
+        has no noise.
         """
         if std > 0 and not self._is_noisy:
             raise ValueError(f"got noise of std {std} for a layer built with 0; build it with the largest std")
@@ -111,7 +114,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return MemoryInputs(x, *noises)
 
     def _noises(self, x: Symbolic, context: Context) -> list[Noise]:
-        """Sample N(0, 1) for the hidden layers and for the gates of all depths; () where there is no noise."""
+        """Sample N(0, 1) for the hidden layers (..., 6 n k) and the gates (..., 3 n k); [(), ()] without noise."""
         if not (context.training and self._is_noisy):
             return [(), ()]
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
@@ -124,10 +127,9 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return self.equations(inputs, state)[0]
 
     def equations(self, inputs: MemoryInputs, state: MemoryState[Symbolic]) -> tuple[Gates, MemoryState[Symbolic]]:
-        """Compute the gates, by name, and the new memory cells; ``inputs`` is the result of :meth:`sequences`.
+        """Compute the gates by name, and the new memory cells, from the result of ``sequences`` and the old cells.
 
-        ``state`` holds the previous memory cells. All arrays are (batch, width) for one step, or (time, batch, width)
-        for all steps at once.
+        All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
         """
         n, axis, below = self.n_in, inputs.x.ndim - 1, inputs.x
         sign = -1.0 if self._bounded else 1.0
@@ -152,12 +154,12 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         return activations, MemoryState(tt.concatenate(memories, axis=axis))
 
     def _three(self, x: Symbolic, width: int) -> list[Symbolic]:
-        """Split the last axis into the blocks f, g, c; if ``bounded``, f's block also serves as g's block."""
+        """Split the last axis into the blocks f, g, c of this width; if ``bounded``, g is the same block as f."""
         blocks = split(x, 2 if self._bounded else 3, width)
         return [blocks[0], *blocks] if self._bounded else blocks
 
     def _by_depth(self, noise: Noise, width: int) -> Sequence[Sequence[Symbolic | float]]:
-        """Split noise by depth, then into f, g and c; zeros if there is no noise."""
+        """Split noise into ``width`` numbers per memory cell, then into parts for f, g, c; zeros without noise."""
         if isinstance(noise, tuple):
             return [(0.0, 0.0, 0.0)] * self.depth
         return [split(part, 3, width // 3) for part in split(noise, self.depth, width)]

@@ -16,13 +16,16 @@ from rnnaudio.nn.layer import Context, Layer
 from rnnaudio.nn.state import State, StateSizes, parts_of
 
 Run: TypeAlias = Callable[[Layer, Symbolic, State], tuple[Symbolic, State]]
-"""A child's step or unrolling: (child, x, state) -> y, new state."""
+"""A function (child, x, state) -> (y, new state) that calls the child's ``step`` or ``unroll``."""
 
 Value = TypeVar("Value")
 
 
 class Composite(Layer):
-    """A layer made of child layers, which ``_wire`` connects in the same way for ``step`` and ``unroll``."""
+    """A layer made of child layers. Subclasses define ``_wire``, which connects them for ``step`` and ``unroll``.
+
+    The state is a tuple with the state of each child.
+    """
 
     @property
     def state_sizes(self) -> StateSizes:
@@ -55,10 +58,10 @@ class Composite(Layer):
 class Sequential(Composite):
     """K layers one after the other: y = f_K(... f_2(f_1(x))), where layer k computes y_k = f_k(...).
 
-    With ``skip=True`` (Graves 2013) layers k = 2..K-1 get the stack's input joined to the output of the layer below,
-    f_k([x, y_{k-1}]), and the last layer gets the outputs of all layers below, f_K([y_1, ..., y_{K-1}]); each layer's
-    ``n_in`` must be the width of these inputs. With ``read_all=True`` (and no skip), the last layer gets the outputs
-    of all layers below, and every other layer only the output of the layer below.
+    With ``skip=True`` (Graves 2013), layers k = 2..K-1 take the stack's input concatenated with the output of the
+    layer below, f_k([x, y_{k-1}]), and the last layer takes the outputs of all layers below, f_K([y_1, ..., y_{K-1}]).
+    With ``read_all=True`` and no skip, only the last layer takes the outputs of all layers below. The ``n_in`` of each
+    layer must be the total width of its inputs.
 
     A child layer is named after its class; further layers of the same class are numbered: lstm, lstm_2, dense.
 
@@ -82,9 +85,9 @@ class Sequential(Composite):
                 raise ValueError(f"layer {k} ({name}) takes {child.n_in} inputs, but {expected} reach it")
 
     def _inputs_of(self, k: int, x: Value, outputs: list[Value]) -> list[Value]:
-        """List the inputs of layer k, given the stack's input x and the outputs of the layers below.
+        """Return the list of the inputs of layer k, given the stack's input x and the outputs of the layers below.
 
-        Works for widths, too: given the widths of x and of these outputs, it lists the widths of the inputs.
+        Given the widths of x and of the outputs instead, it returns the widths of the inputs.
         """
         if k == 0:
             return [x]
@@ -114,10 +117,10 @@ class Sequential(Composite):
 
 
 class Repeated(Layer):
-    """One layer applied ``times`` times, y = f(f(... f(x))), with shared weights but a state for each application.
+    """One layer applied ``times`` times, y = f(f(... f(x))), with shared weights but a separate state each time.
 
-    The blog of 2016 shared weights across depth in this way (its DGRU). ValueError if the layer's input and output
-    differ in width, or if ``times`` is below 1.
+    The DGRU of the blog of 2016 shares its weights in this way. ValueError if the layer's input and output differ in
+    width, or if ``times`` is below 1.
     """
 
     def __init__(self, layer: Layer, times: int):
@@ -160,10 +163,10 @@ class Repeated(Layer):
 
 
 class Sum(Composite):
-    """y = f_1(x) + f_2(x) + ...: parallel paths, for example a linear skip path and a stack.
+    """The sum of parallel layers, y = f_1(x) + f_2(x) + ..., for example of a linear skip path and a stack.
 
-    The paths are passed as keyword arguments; the keywords become the names of the child layers. ValueError if the
-    paths differ in n_in or n_out, or if there are no paths.
+    The layers f_i are keyword arguments; the keywords become the names of the child layers. ValueError if the layers
+    differ in ``n_in`` or ``n_out``, or if there are none.
     """
 
     def __init__(self, **paths: Layer):
@@ -203,9 +206,9 @@ def mlp(
     """Build a multi-layer perceptron sizes[0] -> ... -> sizes[-1] with a linear last layer.
 
     Each hidden layer is Dense -> BatchNorm (if ``batch_norm``) -> activation -> Dropout (of rate ``dropout``, if above
-    0). ``noise`` is the standard deviation of the Gaussian noise added to the input in training, 0 for none. The last
-    layer has neither noise nor dropout nor normalisation, which would set a lower bound to the cost. ``weights`` is
-    the initializer of all weights, which samples with ``rng``.
+    0). ``noise`` is the standard deviation of the Gaussian noise added to the input in training; 0: no noise. The last
+    layer has no noise, dropout or normalisation, because these would set a lower bound to the cost. ``weights`` is the
+    initializer of all weights; it samples with ``rng``.
 
     ValueError for fewer than two sizes, an unknown activation, a rate outside 0 <= rate < 1, or negative noise.
     """

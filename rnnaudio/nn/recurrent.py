@@ -1,4 +1,4 @@
-"""Recurrent cells, defined by their equations, and the one symbolic loop that unrolls them over time."""
+"""Recurrent cells, defined by their equations, and the symbolic loop that unrolls them over time."""
 
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -20,15 +20,15 @@ CellState = TypeVar("CellState", bound=tuple[Any, ...])  # of one cell: a NamedT
 
 
 class Cell(Layer, Generic[Inputs, CellState]):
-    """The base class of recurrent layers. A subclass sets ``state_sizes`` and defines
+    """The base class of recurrent layers. A subclass sets ``state_sizes`` and defines these methods:
 
     ``sequences(x, context)``
-        the part that depends on the input alone, for all time steps at once (one large product instead of many small
-        ones); x (..., n_in), any leading axes.
+        computes all that depends on the input x (..., n_in) alone, for all time steps at once: one large matrix
+        product instead of many small ones. Returns variables with the leading axes of x, in nested tuples.
     ``recur(inputs, state)``
-        the equation: computes the new state from one step of the sequences and the old state, arrays (batch, n).
+        computes the new state from one step of the result of ``sequences`` and the old state, arrays (batch, n).
     ``output(states)``
-        the layer's output as a function of its states; any leading axes. By default the state's first array.
+        computes the layer's output (..., n_out) from states (..., n); by default the state's first array.
     """
 
     state_sizes: StateSizes = ()  # a NamedTuple of widths
@@ -44,9 +44,9 @@ class Cell(Layer, Generic[Inputs, CellState]):
         return type(self).fused is not Cell.fused
 
     def can_fuse(self, masked: bool, context: Context) -> bool:
-        """Return whether :meth:`fused` can compute this graph; ``masked``: whether there is a mask.
+        """Return True if :meth:`fused` can compute a graph in this ``context``, with a mask if ``masked``.
 
-        Called before any noise is sampled.
+        It is called before the layer samples any noise.
         """
         return self.has_kernel
 
@@ -60,22 +60,22 @@ class Cell(Layer, Generic[Inputs, CellState]):
         return states[0]
 
     def gates(self, inputs: Inputs, state: CellState) -> Gates:
-        """Return gate activations by name, for diagnostics; an empty dict for a cell without gates.
+        """Compute the activations of the gates by name, for diagnostics; an empty dict for a cell without gates.
 
-        Takes the arguments of :meth:`recur`.
+        The arguments are those of :meth:`recur`, for one step or, with a leading time axis, for all steps.
         """
         return {}
 
     def fused(self, x: Symbolic, state: CellState, mask: Symbolic | None, context: Context) -> CellState:
         """Compute the states after every step with one compiled kernel; only valid if :meth:`can_fuse` returns True.
 
-        x (time, batch, n_in); ``state`` is the initial state; mask (time, batch) or None. Returns the states as
-        :func:`unroll` does: nested as ``state``, with a leading time axis.
+        x (time, batch, n_in); ``state`` is the initial state; mask (time, batch) or None. Returns the states in the
+        same nesting as ``state``, each array with a leading time axis, as :func:`unroll` does.
         """
         raise NotImplementedError
 
     def activations(self, scanned: bool = False) -> Activations:
-        """Count arrays as :meth:`Layer.activations` does; if ``scanned``, estimate those of the engine's scan loop."""
+        """Count arrays as :meth:`Layer.activations` does; if ``scanned``, estimate the arrays of a scan."""
         states = widths(*flatten(self.state_sizes))
         return Activations(states + states, states | widths(self.n_in))  # each state twice, as new and as old state
 
@@ -125,18 +125,18 @@ def unroll(
     mask: Symbolic | None = None,
     truncate_gradient: int = -1,
 ) -> CellState:
-    """Compute s_t = recur(inputs_t, s_{t-1}) for t = 1..T with scan: the only symbolic loop over time in the package.
+    """Compute s_t = cell.recur(inputs_t, s_{t-1}) for t = 1..T with scan, the engine's symbolic loop over time.
 
     inputs
-        nested tuple of variables (time, batch, n), as ``cell.sequences`` returns it.
+        nested tuple of variables (time, batch, n), as returned by ``cell.sequences``.
     state
-        s_0, nested tuple of variables (batch, n): carried over from an earlier segment, learnt, or zero.
+        s_0, the initial state: nested tuple of variables (batch, n).
     mask
-        (time, batch) or None; where it is 0, s_t = s_{t-1}.
+        (time, batch) or None; s_t = s_{t-1} where it is 0.
     truncate_gradient
-        the number of steps, counted from the last, that the gradient runs back through; -1: all.
+        number of steps, counted back from the last step, through which the gradient flows; -1: all steps.
 
-    Returns the states s_1..s_T, nested as ``state``, with a leading time axis.
+    Returns the states s_1..s_T in the same nesting as ``state``, each array (time, batch, n).
     """
     given = cast("State", inputs)
     n_masks, n_inputs = (0 if mask is None else 1), len(flatten(given))
@@ -165,16 +165,16 @@ def repeat_rows(row: Symbolic, n: Size) -> Symbolic:
 
 
 class GatedCell(Cell[Symbolic, CellState]):
-    """A cell whose gates' pre-activations share one product x W + b.
+    """A cell whose gates all take their part of the input from one product x W + b.
 
-    A subclass sets ``w_input`` (W), ``bias`` (b) and defines :meth:`equations`.
+    A subclass sets ``w_input`` (W) and ``bias`` (b) and defines :meth:`equations`.
     """
 
     w_input: SharedVariable
     bias: SharedVariable
 
     def equations(self, inputs: Symbolic, state: CellState) -> tuple[Gates, CellState]:
-        """Compute the gates, by name, and the new state, given ``inputs``, x W + b, and the previous state.
+        """Compute the gates by name, and the new state, from ``inputs`` = x W + b and the previous state.
 
         All arrays are (batch, width) for one step, or (time, batch, width) for all steps at once.
         """
@@ -203,7 +203,7 @@ class LSTMState(NamedTuple, Generic[Leaf]):
 
 
 class LSTM(GatedCell[LSTMState[Symbolic]]):
-    """Long short-term memory with a forget gate, optionally with peepholes p. Gers et al. (2000, 2002).
+    """Long short-term memory (LSTM) with a forget gate, optionally with peepholes p. Gers et al. (2000, 2002).
 
         i  = sigmoid(x W_i + h R_i + p_i * c + b_i)
         f  = sigmoid(x W_f + h R_f + p_f * c + b_f)
@@ -214,8 +214,8 @@ class LSTM(GatedCell[LSTMState[Symbolic]]):
 
     c is the cell state, h the hidden state and output, (batch, n) each, n = ``n_units``; c' and h' are their values
     after the step. ``w_input`` (n_in, 4 n), ``w_hidden`` (n, 4 n) and ``bias`` (4 n,) hold the blocks i, f, g, o in
-    this order. ``weights`` are the initializers of ``w_input`` and ``w_hidden``, which sample with ``rng``; b_f starts
-    at ``forget_bias``, the other biases and the peepholes at 0.
+    this order; peepholes are (n,). ``weights`` are the initializers of ``w_input`` and ``w_hidden``, which sample with
+    ``rng``. The initial value of b_f is ``forget_bias``; the other biases and the peepholes start at 0.
     """
 
     def __init__(
@@ -318,7 +318,7 @@ class GRU(GatedCell[GRUState[Symbolic]]):
 
 
 class GRUEarly2016(GRU):
-    """The GRU of an early script of 2016, whose candidate, by mistake, has r in place of h * r.
+    """The GRU of an early script of the blog of 2016. Its candidate k uses r, by mistake, in place of h * r.
 
         k  = tanh(x W_k + r R_k + b_k)
 
@@ -340,10 +340,10 @@ class LinearState(NamedTuple, Generic[Leaf]):
 
 
 class LinearPredictor(Cell[Symbolic, LinearState[Symbolic]]):
-    """y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1: linear prediction from the last ``n_frames`` frames.
+    """Linear prediction from the last ``n_frames`` frames: y_t = sum_k x_{t-k} A_k + b, k = 0..n_frames-1.
 
-    Added to the output of a stack (:class:`rnnaudio.nn.model.Sum`) it is the linear skip path: the stack has to learn
-    only what a linear predictor cannot predict. The state holds the last n_frames inputs, the latest first; ``weight``
+    A layer :class:`rnnaudio.nn.model.Sum` of this cell and a stack has a linear skip path: the stack has to learn only
+    what a linear predictor cannot predict. The state holds the last n_frames inputs, the latest first; ``weight``
     (n_frames * n_in, n_out) holds the A_k in the same order. Weight and bias b are zero before training;
     :func:`rnnaudio.diagnostics.baselines.linear_prediction` computes the least-squares solution.
     """

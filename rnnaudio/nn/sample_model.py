@@ -1,4 +1,4 @@
-"""A model that predicts sound sample by sample, with tiers at several rates: Mehri et al., SampleRNN (2017)."""
+"""SampleRNN, a model that predicts sound sample by sample, with tiers at several rates. Mehri et al. (2017)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,15 +18,16 @@ CELLS = {"lstm": LSTM, "gru": GRU}
 
 
 class FrameTier(Layer):
-    """A recurrent layer over frames of F samples; its output c' conditions the r = ``ratio`` parts of the next frame.
+    """A recurrent layer over frames of F samples. Its output c' conditions the tier below for the following frame.
 
         z_i = f_{i-1} W + b + c_i                  f_{i-1}: the F samples before frame i; c_i: output of the tier above
         h_i = RNN(z_i, h_{i-1})                    the initial h is trained
-        c'_{r i + j} = h_i U_j + b_j               j = 0 .. r - 1: a frame of the tier below, or a sample
+        c'_{r i + j} = h_i U_j + b_j               j = 0 .. r - 1: frames of the tier below, or samples
 
-    F is ``n_samples``; z, c and h have ``n_units`` numbers, c' has ``n_below``. RNN is the ``cell``, lstm or gru.
-    Child layers: ``input`` (W, b), the cell, ``output`` (all U_j side by side, and all b_j); ``rng`` samples their
-    weights. ValueError for an unknown cell, or if F is not a multiple of r.
+    F is ``n_samples`` and r is ``ratio``, the number of frames of the tier below per frame of this tier. z, c and h
+    have ``n_units`` numbers, c' has ``n_below``. RNN is the ``cell``, lstm or gru. The child layers are ``input``
+    (W, b), the cell, and ``output`` (all U_j side by side, and all b_j); ``rng`` samples their weights. ValueError for
+    an unknown cell, or if F is not a multiple of r.
     """
 
     def __init__(
@@ -54,10 +55,10 @@ class FrameTier(Layer):
     def unroll_frames(
         self, frames: Symbolic, above: Symbolic | None, state: State, context: Context
     ) -> tuple[Symbolic, State]:
-        """Compute the outputs c' for n frames, and the final state.
+        """Compute the outputs c' (r n, batch, n_below) for n frames, and the final state; see :class:`FrameTier`.
 
-        ``frames`` (n, batch, F) is f, ``above`` (n, batch, n_units) is c or None for the top tier, and ``state`` is
-        the state before the first frame; c' is (r n, batch, n_below). The symbols are those of :class:`FrameTier`.
+        ``frames`` (n, batch, F) are the frames f, and ``above`` (n, batch, n_units) is the output c of the tier above,
+        None for the top tier. ``state`` is the state before the first frame.
         """
         z, _ = self.input_layer.unroll(frames, (), context)
         h, state = self.cell.unroll(z if above is None else z + above, state, context)
@@ -68,14 +69,15 @@ class FrameTier(Layer):
 
 
 class SampleTier(Layer):
-    """The lowest tier, which predicts each sample from the F samples before it and c, the output of the tier above.
+    """The lowest tier: it predicts each sample from the F samples before it and the output c of the tier above.
 
         a_t  = relu([u_{t-1}, ..., u_{t-F}] W_1 + c_t)
         a'_t = relu(a_t W_2 + b_2)
         y_t  = a'_t W_3 + b_3
 
     F is ``n_samples``; a, a' and c have ``n_units`` numbers. u are the scaled samples of :class:`SampleModel`, and y_t
-    holds the parameters of ``readout``'s distribution of sample t. ``rng`` samples the initial weights.
+    holds the parameters of the distribution of sample t, as defined by ``readout``. ``rng`` samples the initial
+    weights.
     """
 
     def __init__(self, n_samples: int, n_units: int, readout: LevelReadout, *, rng: np.random.Generator):
@@ -89,10 +91,10 @@ class SampleTier(Layer):
         self._child("output", self.output)
 
     def predict(self, windows: Symbolic, above: Symbolic, context: Context) -> Symbolic:
-        """Compute the predictions y (n, batch, n_out) of n samples.
+        """Compute the predictions y (n, batch, n_out) of n samples, with the equations of :class:`SampleTier`.
 
         ``windows`` (n, batch, F) holds, for each sample, the F scaled samples before it, the latest first; ``above``
-        (n, batch, n_units) is c of :class:`SampleTier`, the output of the tier above.
+        (n, batch, n_units) is the output c of the tier above.
         """
         a = ops.activated(ops.dot(windows, self.w_input) + above, "relu")
         a, _ = self.hidden.unroll(a, (), context)
@@ -100,25 +102,27 @@ class SampleTier(Layer):
 
 
 class SampleModel(Layer):
-    """P(x_1, ..., x_T) = prod_t P(x_t | x_1, ..., x_{t-1}), x_t a level 0 .. L - 1 (:mod:`rnnaudio.data.quantize`).
+    """A model of the samples of a sound: P(x_1, ..., x_T) = prod_t P(x_t | x_1, ..., x_{t-1}).
+
+    x_t is an integer level 0 .. L - 1 (:mod:`rnnaudio.data.quantize`). The tiers take the scaled samples
 
         v_t = 2 x_t / (L - 1) - 1,   u_t = v_t / deviation
 
     tiers
-        each a :class:`FrameTier` over frames of u, the longest frames first; each conditions the next.
+        layers :class:`FrameTier` over frames of u, the longest frames first. Each conditions the next.
     samples
         the :class:`SampleTier`, conditioned on the output of the last frame tier. L is its read-out's ``n_levels``.
     deviation
         the typical standard deviation of v, so that u is of the order of 1.
     taps
-        coefficients a (p + 1,) of a linear prediction, fitted by least squares, not trained. The distribution's
+        coefficients a (p + 1,) of a linear prediction, fitted by least squares and not trained. The distribution's
         locations are then relative to a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p, so the read-out must have locations.
         None: no linear prediction.
 
-    ``unroll`` takes levels (n_context + n, batch, 1), the first n_context of which are context only; n is a multiple
-    of the first tier's frame length. It returns predictions (n, batch, n_out), parameters of the read-out, and raises
-    ValueError if it is given a ``mask``. The state is a tuple with the state of each frame tier. There is no ``step``:
-    to generate sample by sample, use :class:`rnnaudio.generation.samples.SamplePlayer`.
+    ``unroll`` takes levels (n_context + n, batch, 1), where n is a multiple of the first tier's frame length, and
+    returns predictions (n, batch, n_out), the parameters of the read-out for the last n samples; the first n_context
+    levels are not predicted. ValueError if it is given a ``mask``. The state is a tuple with the state of each frame
+    tier. There is no ``step``: to generate sample by sample, use :class:`rnnaudio.generation.samples.SamplePlayer`.
 
     ValueError if the widths of two tiers do not fit, or for taps with a read-out that has no locations.
     """
@@ -206,7 +210,7 @@ def sample_model(
     The input of the sample tier is the last ``window`` samples, its output the parameters of ``readout``. ``cell`` is
     lstm or gru; ``rng`` samples the initial weights. ``deviation`` and ``taps``: see :class:`SampleModel`.
 
-    ValueError for an empty ``frames``, for other lengths, and for an unknown cell.
+    ValueError if ``frames`` is empty or a length is not a multiple of the next, or for an unknown cell.
     """
     sizes = [*frames, 1]
     if not frames or min(sizes) < 1 or any(size < below for size, below in pairwise(sizes)):

@@ -1,4 +1,4 @@
-"""States of layers: nested tuples of symbolic variables, of their widths, or of arrays."""
+"""States of layers: nested tuples of symbolic variables, and functions on such tuples."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar, cast, overload
@@ -6,16 +6,16 @@ from typing import Any, TypeAlias, TypeVar, cast, overload
 from rnnaudio.engine import Symbolic
 
 State: TypeAlias = Symbolic | tuple["State", ...]
-"""Variables (batch, n), or (time, batch, n) for all steps, nested in tuples and NamedTuples; ``()`` for no state."""
+"""Variables (batch, n), or (time, batch, n) for all steps, in nested tuples or NamedTuples; ``()`` for no state."""
 
 StateSizes: TypeAlias = int | tuple["StateSizes", ...]
-"""The widths n of a state's arrays, nested as the state is."""
+"""The widths n of a state's arrays, in the same nesting as the state."""
 
 Leaf = TypeVar("Leaf")  # of a NamedTuple: a state's variables, or their widths
 
 
 def parts_of(state: State) -> tuple[State, ...]:
-    """Return the state of a stack unchanged, but typed as a tuple, which holds the states of the stack's children."""
+    """Return the state of a stack unchanged, with the static type of a tuple: the states of the stack's children."""
     return cast("tuple[State, ...]", state)
 
 
@@ -24,16 +24,30 @@ def flatten(nested: StateSizes) -> list[int]: ...  # type: ignore[overload-overl
 @overload
 def flatten(nested: State) -> list[Symbolic]: ...
 def flatten(nested: StateSizes | State) -> list[Any]:
-    """List the leaves (all items that are not tuples) of nested tuples, depth first."""
+    """Return a list of the leaves (all items that are not tuples) of nested tuples, depth first."""
     if isinstance(nested, tuple):
         return [leaf for item in nested for leaf in flatten(item)]
     return [nested]
 
 
-def leaf_names(nested: StateSizes) -> list[str]:
-    """List a name for each leaf, such as ``hidden`` or ``frames_0``, in the order of :func:`flatten`.
+def stored_leaves(nested: StateSizes) -> list[bool]:
+    """Return one bool for each leaf, in the order of :func:`flatten`: True if the leaf is a copy of past values.
 
-    The name joins the field names and the positions in tuples that lead to the leaf; it is empty for a single width.
+    This holds for all leaves of a NamedTuple whose attribute ``is_stored`` is True, such as
+    :class:`rnnaudio.nn.past_attention.PastState`. All other leaves are computed by a recurrence.
+    """
+    if not isinstance(nested, tuple):
+        return [False]
+    if getattr(nested, "is_stored", False):
+        return [True] * len(flatten(nested))
+    return [is_stored for item in nested for is_stored in stored_leaves(item)]
+
+
+def leaf_names(nested: StateSizes) -> list[str]:
+    """Return a name for each leaf, such as ``hidden`` or ``frames_0``, in the order of :func:`flatten`.
+
+    The name consists of the field names and the indices in tuples that lead to the leaf, joined by ``_``. It is empty
+    if ``nested`` is a single width.
     """
     if not isinstance(nested, tuple):
         return [""]
@@ -42,7 +56,7 @@ def leaf_names(nested: StateSizes) -> list[str]:
 
 
 def unflatten(like: StateSizes | State, leaves: Sequence[object]) -> Any:
-    """Return ``leaves`` nested in tuples and NamedTuples as ``like`` is: the inverse of :func:`flatten`."""
+    """Return ``leaves`` in the tuples and NamedTuples of ``like``: the inverse of :func:`flatten`."""
     remaining = iter(leaves)
 
     def build(node: object) -> object:

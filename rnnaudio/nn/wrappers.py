@@ -1,4 +1,4 @@
-"""Cells that wrap another cell and change one thing: add noise, or learn or sample the initial state."""
+"""Cells that wrap another cell to add noise to it, or to learn or sample its initial state."""
 
 from typing import Any, Generic, NamedTuple
 
@@ -14,7 +14,7 @@ from rnnaudio.nn.state import State
 
 
 class Wrapper(Cell[Inputs, CellState]):
-    """A cell that wraps another cell and delegates to it all methods that a subclass does not redefine."""
+    """A cell that wraps another cell. Methods that a subclass does not override call those of the wrapped cell."""
 
     def __init__(self, cell: Cell[Any, CellState]):
         super().__init__()
@@ -62,9 +62,9 @@ class NoisyInputs(NamedTuple, Generic[Inputs]):
 class Noisy(Wrapper[NoisyInputs[Any], CellState]):
     """A cell with Gaussian noise on its input and on its state at each step, in training only.
 
-    ``std`` and ``state_std`` are the standard deviations of the noise on input and state; they are saved with the
-    model but not trained, and :meth:`set_std` changes them. The noise is sampled outside the loop over time, for all
-    steps at once. ValueError unless both are 0 or more and finite.
+    ``std`` and ``state_std`` are the standard deviations of the noise on input and state. They are saved with the
+    model but not trained; :meth:`set_std` changes them. The noise is sampled for all steps at once, before the loop
+    over time. ValueError if either is negative or not finite.
     """
 
     def __init__(self, cell: Cell[Any, CellState], *, std: float = 0.0, state_std: float = 0.0):
@@ -76,8 +76,8 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
     def set_std(self, std: float, state_std: float) -> None:
         """Set both standard deviations, for example to anneal the noise.
 
-        ValueError unless both are 0 or more and finite; also for a value above 0 if that standard deviation was 0 at
-        construction, because the graph then has no such noise.
+        ValueError if either is negative or not finite, and if a standard deviation that was 0 at construction is set
+        to a value above 0, because the layer then has no such noise in its graph.
         """
         for variable, value, on in ((self.std, std, self._on_input), (self.state_std, state_std, self._on_state)):
             if value > 0 and not on:
@@ -123,7 +123,7 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
 
 
 class LearntInitialState(Wrapper[Inputs, CellState]):
-    """A cell whose initial state is trained, the same for every sequence of a batch; before training it is zero."""
+    """A cell with a trained initial state, the same for all sequences of a batch and zero before training."""
 
     def __init__(self, cell: Cell[Inputs, CellState]):
         super().__init__(cell)
@@ -144,9 +144,9 @@ class LearntInitialState(Wrapper[Inputs, CellState]):
 class DrawnInitialState(Wrapper[Inputs, CellState]):
     """A cell whose initial state is sampled from a Gaussian of mean 0, separately for each sequence of a batch.
 
-    The blog of 2016 sampled a new state at every call. Here the state is the same at every call, so that validation
-    and generation are repeatable. ``std`` is the standard deviation. ``number`` selects the random numbers, and should
-    differ between the layers of a stack. ValueError unless std is 0 or more and finite.
+    The blog of 2016 sampled a new state at every call. Here every call gets the same state, so that validation and
+    generation are repeatable. ``std`` is the standard deviation. ``number`` is a seed for the random numbers; it
+    should differ between the layers of a stack. ValueError if ``std`` is negative or not finite.
     """
 
     def __init__(self, cell: Cell[Inputs, CellState], *, std: float = 0.01, number: int = 0):

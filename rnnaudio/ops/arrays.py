@@ -1,4 +1,4 @@
-"""Conversions of a graph's arrays and variables to the form that kernels take."""
+"""Conversions of arrays and variables to the arguments of kernels."""
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,11 +17,11 @@ def contiguous(x: np.ndarray) -> np.ndarray:
 
 
 def absent(ndim: int, dtype: str) -> Symbolic:
-    """Make a constant with ``ndim`` axes of length 0, which kernels take to mean that the argument is absent."""
+    """Make a constant with ``ndim`` axes of length 0, which stands for an absent argument of a kernel."""
     return tt.as_tensor_variable(np.zeros((0,) * ndim, dtype))
 
 
 def scalars(values: list[float], dtype: DTypeLike) -> list[np.ndarray]:
-    """Convert numbers to arrays (); numbers too large for the dtype become infinite, which is a sign of divergence."""
+    """Convert numbers to arrays () of this dtype. Numbers too large for it become infinite, without a warning."""
     with np.errstate(over="ignore"):
         return [np.asarray(value, dtype) for value in values]

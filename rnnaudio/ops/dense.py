@@ -13,7 +13,7 @@ from rnnaudio.ops.arrays import rows
 
 
 def dot(x: Symbolic, w: Symbolic) -> Symbolic:
-    """x W: x (..., k), W (k, n) -> (..., n)."""
+    """Compute the matrix product x W: x (..., k), W (k, n) -> (..., n)."""
     return Product(x.ndim)(x, w) if engine.kernel() == "fused" else tt.dot(x, w)
 
 
@@ -26,21 +26,27 @@ ACTIVATIONS: dict[str, Callable[[Symbolic], Symbolic]] = {
 
 
 def affine(x: Symbolic, w: Symbolic, bias: Symbolic, activation: str = "linear") -> Symbolic:
-    """f(x W + b): x (..., k), W (k, n), b (n,) -> (..., n); ``activation`` is f's name in :data:`ACTIVATIONS`."""
+    """Compute f(x W + b): x (..., k), W (k, n), b (n,) -> (..., n).
+
+    ``activation`` is the name of f: linear, relu, tanh or sigmoid.
+    """
     if engine.kernel() == "fused":
         return _AddBias(x.ndim, activation)(Product(x.ndim)(x, w), bias)
     return ACTIVATIONS[activation](tt.dot(x, w) + bias)
 
 
 def activated(x: Symbolic, activation: str) -> Symbolic:
-    """f(x): (..., n) -> (..., n); ``activation`` is f's name in :data:`ACTIVATIONS`."""
+    """Compute f(x) for each element: (..., n) -> (..., n).
+
+    ``activation`` is the name of f: linear, relu, tanh or sigmoid.
+    """
     if engine.kernel() == "fused":
         return _AddBias(x.ndim, activation)(x, tt.zeros((x.shape[x.ndim - 1],), x.dtype))
     return ACTIVATIONS[activation](x)
 
 
 class Product(engine.Kernel):
-    """The operation x W: x (..., k), W (k, n) -> (..., n); x has ``ndim`` axes."""
+    """The graph operation x W: x (..., k), W (k, n) -> (..., n); x has ``ndim`` axes."""
 
     def __init__(self, ndim: int):
         self.ndims = (ndim,)
@@ -60,7 +66,10 @@ class Product(engine.Kernel):
 
 
 class WeightGradient(engine.Kernel):
-    """The loss gradient for W in y = x W, x^T dy summed over leading axes: x (..., k), dy (..., n) -> (k, n)."""
+    """The gradient of the loss with respect to W in y = x W, given the gradient dy with respect to y.
+
+    It is x^T dy, summed over the leading axes: x (..., k), dy (..., n) -> (k, n).
+    """
 
     ndims = (2,)
 
@@ -71,7 +80,7 @@ class WeightGradient(engine.Kernel):
 
 
 class _AddBias(engine.Kernel):
-    """f(z + b): (..., n), (n,) -> (..., n)."""
+    """The graph operation f(z + b): z (..., n), b (n,) -> (..., n); z has ``ndim`` axes, f is ``activation``."""
 
     def __init__(self, ndim: int, activation: str):
         self.ndims, self.activation = (ndim,), activation
@@ -92,7 +101,7 @@ class _AddBias(engine.Kernel):
 
 
 class _ActivationGradient(engine.Kernel):
-    """dy f'(z), given y = f(z): (..., n), (..., n) -> (..., n)."""
+    """The gradient with respect to z of y = f(z), dy f'(z), computed from y and dy, both (..., n)."""
 
     def __init__(self, ndim: int, activation: str):
         self.ndims, self.activation = (ndim,), activation
@@ -106,7 +115,7 @@ class _ActivationGradient(engine.Kernel):
 
 
 class _BiasGradient(engine.Kernel):
-    """Sum over all axes but the last: (..., n) -> (n,)."""
+    """The gradient with respect to a bias: the sum of dz over all axes but the last, (..., n) -> (n,)."""
 
     ndims = (1,)
 

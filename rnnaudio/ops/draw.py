@@ -1,4 +1,4 @@
-"""All steps of DRAW as one graph operation, computed by :mod:`rnnaudio.kernels.draw`."""
+"""The graph operation that computes all steps of DRAW by the kernel of :mod:`rnnaudio.kernels.draw`."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,12 @@ N_WEIGHTS, N_STATES, N_KEPT = (len(kind._fields) for kind in (kernel.Weights, ke
 def paint(
     prepared: Symbolic, noise: Symbolic, weights: list[Symbolic | None], start: list[Symbolic], grids: kernel.Grids
 ) -> list[Symbolic]:
-    """Compute the states (time, batch, width) after every step, a list in the order of the fields of States.
+    """Compute the states of DRAW after every step: a list of variables (time, batch, width).
 
-    ``start`` lists the states (batch, width) before the first step, in the same order. ``weights`` lists the weights
-    in the order of the fields of :class:`rnnaudio.kernels.draw.Weights`, with None for weights that the model lacks.
-    The module :mod:`rnnaudio.kernels.draw` describes all arguments, their shapes, and the class States.
+    The list has the order of the fields of :class:`rnnaudio.kernels.draw.States`, and so has ``start``, the states
+    (batch, width) before the first step. ``weights`` has the order of the fields of
+    :class:`rnnaudio.kernels.draw.Weights`, with None for weights that the model does not have. The shapes and meanings
+    of all arguments are described in :mod:`rnnaudio.kernels.draw`.
     """
     ndims = [2 - k % 2 for k in range(N_WEIGHTS)]
     inputs = [absent(ndim, noise.dtype) if w is None else w for w, ndim in zip(weights, ndims, strict=True)]
@@ -27,7 +28,7 @@ def paint(
 
 
 class _Painting(engine.Kernel):
-    """prepared, noise, weights, start -> the states and the arrays kept for the gradient."""
+    """The graph operation (prepared, noise, weights, start) -> the states, and the arrays kept for the gradient."""
 
     __props__ = ("height", "width", "n_read", "n_write")
     ndims = (3,) * (N_STATES + N_KEPT)
@@ -54,7 +55,11 @@ class _Painting(engine.Kernel):
 
 
 class _PaintingGradient(_Painting):
-    """inputs, outputs, gradients of the states -> gradients of prepared, weights, start."""
+    """The gradient of :class:`_Painting`.
+
+    Its inputs are the inputs and outputs of :class:`_Painting` and the gradients of the states; its outputs are the
+    gradients with respect to prepared, weights and start.
+    """
 
     ndims = (3, *[2 - k % 2 for k in range(N_WEIGHTS)], *[2] * N_STATES)
 

@@ -1,4 +1,4 @@
-"""Losses, elementwise and summed."""
+"""Losses: squared errors and negative log-likelihoods."""
 
 import math
 
@@ -12,7 +12,7 @@ from rnnaudio.ops.arrays import scalars
 
 
 def squared_errors(prediction: Symbolic, target: Symbolic) -> tuple[Symbolic, Symbolic]:
-    """Return the sums of (prediction - target)^2 and of target^2 over all elements, two scalars, for equal shapes."""
+    """Compute two scalars, the sums over all elements of (prediction - target)^2 and of target^2, for equal shapes."""
     if engine.kernel() == "fused" and prediction.ndim == target.ndim:
         return tuple(_SquaredErrors()(prediction, target))
     return tt.sum(tt.sqr(prediction - target)), tt.sum(tt.sqr(target))
@@ -39,7 +39,7 @@ class _SquaredErrors(engine.Kernel):
 def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
     """Compute -log p(x) = log(1 + e^l) - x l of Bernoulli variables, summed over the last axis, in nats.
 
-    l is ``logits`` (..., n), x is ``target`` (..., n), values from 0 to 1 -> (...).
+    l is ``logits`` (..., n), and x is ``target`` (..., n) with values from 0 to 1. The result is (...).
     """
     if engine.kernel() == "fused" and logits.ndim == target.ndim == 2:
         return _Bernoulli()(logits, target)
@@ -47,7 +47,10 @@ def bernoulli_nats(logits: Symbolic, target: Symbolic) -> Symbolic:
 
 
 class _Bernoulli(engine.Kernel):
-    """logits, target (batch, n) -> nats (batch,). In mode python the engine's own softplus would be a Python loop."""
+    """The graph operation logits, target (batch, n) -> nats (batch,).
+
+    In mode ``python`` the engine's own softplus would be a Python loop over the elements.
+    """
 
     ndims = (1,)
 
@@ -97,7 +100,7 @@ class _PixelGradients(engine.Kernel):
 
 
 class _ScaledDifference(engine.Kernel):
-    """factor (a - b), ``factor`` a scalar."""
+    """The graph operation (a, b, factor) -> factor (a - b), with a scalar ``factor``."""
 
     __props__ = ("ndims",)
 
@@ -111,9 +114,10 @@ class _ScaledDifference(engine.Kernel):
 
 
 def gaussian_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
-    """Compute (log v + (target - m)^2 / v) / 2: -log N(target; m, v) without its constant, log(2 pi) / 2, in nats.
+    """Compute (log v + (target - m)^2 / v) / 2, elementwise, in nats, for a Gaussian of mean m and variance v.
 
-    prediction (..., 2 n) holds n means m, then n exponents log(v - least_variance); target (..., n) -> (..., n).
+    This is the negative log-likelihood without its constant, log(2 pi) / 2. prediction (..., 2 n) holds n means m,
+    then n values log(v - least_variance); target and result are (..., n).
     """
     if engine.kernel() == "fused":
         return _GaussianNats(target.ndim, least_variance)(prediction, target)

@@ -1,4 +1,7 @@
-"""Likelihoods of read-outs, each a single graph operation: composed of many, it would take seconds in mode python."""
+"""Negative log-likelihoods of read-outs.
+
+Each is a single graph operation, because a composition of many operations would take seconds in mode ``python``.
+"""
 
 from types import ModuleType
 
@@ -14,9 +17,9 @@ def logistic_nats(
 ) -> Symbolic:
     """Compute -log P(target) under a mixture of K logistic distributions, elementwise, in nats.
 
-    prediction (..., 3 K, n) holds K logits, then K raw m, then K raw s; target (..., n) holds levels 0 ..
-    n_levels - 1; the result is (..., n). :class:`rnnaudio.readouts.LogisticMixture` has the equations, and describes
-    ``half_step`` and ``least_scale``.
+    prediction (..., 3 K, n) holds K logits, then K locations m, then K values from which the scales s are computed;
+    target (..., n) holds integer levels 0 .. n_levels - 1; the result is (..., n). The equations, ``half_step`` and
+    ``least_scale`` are described in :class:`rnnaudio.readouts.LogisticMixture`.
     """
     if engine.kernel() == "fused":
         return _Nats(target.ndim, logistic, (n_levels, half_step, least_scale))(prediction, target)
@@ -33,10 +36,10 @@ def logistic_nats(
 
 
 def gaussian_mixture_nats(prediction: Symbolic, target: Symbolic, least_variance: float) -> Symbolic:
-    """Compute -log p(target), p the density of a mixture of K Gaussians, elementwise, in nats.
+    """Compute -log p(target), with p the density of a mixture of K Gaussians, elementwise, in nats.
 
-    prediction (..., 3 K, n) holds K logits, then K means, then K exponents log(v - least_variance), v the variances;
-    target (..., n) -> (..., n). :class:`rnnaudio.readouts.GaussianMixture` has the equations.
+    prediction (..., 3 K, n) holds K logits, then K means, then K values log(v - least_variance), v the variances;
+    target and result are (..., n). The equations are those of :class:`rnnaudio.readouts.GaussianMixture`.
     """
     if engine.kernel() == "fused":
         return _Nats(target.ndim, gaussian_mixture, (least_variance,))(prediction, target)
@@ -55,10 +58,10 @@ def _thirds(prediction: Symbolic) -> list[Symbolic]:
 
 
 class _Nats(engine.Kernel):
-    """prediction, target -> nats, computed by the module ``likelihood`` of :mod:`rnnaudio.kernels`.
+    """The graph operation (prediction, target) -> nats, computed by a module of :mod:`rnnaudio.kernels`.
 
-    Its function ``nats`` returns the result, and ``gradients`` one array per float input: for the prediction, and for
-    the target unless targets are levels.
+    The function ``nats`` of the module ``likelihood`` computes the result. Its function ``gradients`` returns the
+    gradients with respect to prediction and target, or to the prediction alone if targets are integer levels.
     """
 
     __props__ = ("ndims", "likelihood", "constants")
@@ -90,5 +93,5 @@ class _Gradients(engine.Kernel):
 
 
 def _rows(x: np.ndarray, n_last: int) -> np.ndarray:
-    """Join all axes but the last ``n_last`` into one."""
+    """Reshape x so that all axes but the last ``n_last`` become one."""
     return np.ascontiguousarray(x).reshape(-1, *x.shape[x.ndim - n_last :])

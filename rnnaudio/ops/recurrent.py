@@ -1,4 +1,4 @@
-"""Recurrent cells over whole sequences (T time steps, B sequences, n units), each a single graph operation."""
+"""Recurrent cells over whole sequences, each a single graph operation: T time steps, B sequences, n units."""
 
 from collections.abc import Sequence
 
@@ -30,9 +30,10 @@ def lstm(
 ) -> tuple[Symbolic, Symbolic]:
     """Compute the hidden and the cell states of an LSTM after every step: x (T, B, n_in) -> two arrays (T, B, n).
 
-    There are T steps, B sequences and n units. Input weights w (n_in, 4 n), recurrent weights r (n, 4 n), bias (4 n,);
-    peepholes: three (n,), or an empty sequence for none; initial states h0, c0 (B, n); mask (T, B), where 0 carries
-    the state over unchanged, or None. :class:`rnnaudio.nn.LSTM` has the equations and the order of the blocks.
+    There are T steps, B sequences and n units. The arguments are input weights w (n_in, 4 n), recurrent weights r
+    (n, 4 n), bias (4 n,), three peepholes (n,) or an empty sequence, initial states h0 and c0 (B, n), and a mask
+    (T, B) or None; steps at which the mask is 0 leave the state unchanged. The equations, and the order of the blocks
+    of the weights, are those of :class:`rnnaudio.nn.LSTM`.
     """
     p = tt.stack(peepholes) if peepholes else absent(2, x.dtype)
     hidden, cell, _ = _LSTMSequence()(x, w, r, bias, p, h0, c0, _mask_or_absent(mask))
@@ -42,9 +43,9 @@ def lstm(
 def gru(x: Symbolic, w: Symbolic, r: Symbolic, bias: Symbolic, h0: Symbolic, mask: Symbolic | None) -> Symbolic:
     """Compute the hidden states of a GRU after every step: x (T, B, n_in) -> (T, B, n).
 
-    There are T steps, B sequences and n units. Input weights w (n_in, 3 n), recurrent weights r (n, 3 n), bias (3 n,);
-    initial state h0 (B, n); mask (T, B), where 0 carries the state over unchanged, or None. :class:`rnnaudio.nn.GRU`
-    has the equations and the order of the blocks.
+    There are T steps, B sequences and n units. The arguments are input weights w (n_in, 3 n), recurrent weights r
+    (n, 3 n), bias (3 n,), initial state h0 (B, n), and a mask (T, B) or None; steps at which the mask is 0 leave the
+    state unchanged. The equations, and the order of the blocks of the weights, are those of :class:`rnnaudio.nn.GRU`.
     """
     return _GRUSequence()(x, w, r, bias, h0, _mask_or_absent(mask))[0]
 
@@ -59,17 +60,17 @@ def memory_lstm(
 ) -> Symbolic:
     """Compute the memory cells of a :class:`rnnaudio.nn.MemoryLSTM` of depth k after every step.
 
-    x (T, B, n), T steps of B sequences -> (T, B, k n).
+    There are T steps and B sequences: x (T, B, n) -> (T, B, k n).
 
     weights
         w_hidden (2 n, 6 n), bias_hidden (6 n,), w_gates (2 n, 3 n) and bias_gates (3 n,).
     m0
         the initial memory cells (B, k n).
     mask
-        (T, B), where 0 carries the memory cells over unchanged; None: no mask.
+        (T, B); steps at which it is 0 leave the memory cells unchanged. None: no mask.
     noises
-        two arrays of random numbers N(0, 1), for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n), or
-        () in place of each array for no noise.
+        two arrays of random numbers N(0, 1), for the hidden layers (T, B, k 6 n) and for the gates (T, B, k 3 n); two
+        empty tuples for no noise.
     std
         the standard deviation of the noise, a scalar that multiplies both arrays.
     """
@@ -78,7 +79,7 @@ def memory_lstm(
 
 
 class _LSTMSequence(engine.Kernel):
-    """x, W, R, b, p, h0, c0, mask -> all hidden states, all cell states, all gates."""
+    """The graph operation (x, W, R, b, p, h0, c0, mask) -> hidden states, cell states and gates of all steps."""
 
     ndims = (3, 3, 3)
     is_sequence = True
@@ -104,7 +105,7 @@ class _LSTMSequenceGradient(engine.Kernel):
 
 
 class _GRUSequence(engine.Kernel):
-    """x, W, R, b, h0, mask -> all hidden states, all gates, all h * r."""
+    """The graph operation (x, W, R, b, h0, mask) -> hidden states, gates and h * r of all steps."""
 
     ndims = (3, 3, 3)
     is_sequence = True
@@ -129,7 +130,10 @@ class _GRUSequenceGradient(engine.Kernel):
 
 
 class _MemoryLSTMSequence(engine.Kernel):
-    """x, w_hidden, bias_hidden, w_gates, bias_gates, m0, mask, noise (2), std -> memory cells, hidden, gates."""
+    """The graph operation that computes the memory cells, hidden layers and gates of all steps.
+
+    Its inputs are x, w_hidden, bias_hidden, w_gates, bias_gates, m0, mask, the two noises, and std.
+    """
 
     ndims = (3, 4, 4)
     is_sequence = True
@@ -158,7 +162,7 @@ class _MemoryLSTMSequenceGradient(engine.Kernel):
 def last(x: Symbolic) -> Symbolic:
     """Return x[-1], the last time step: (time, batch, n) -> (batch, n).
 
-    In mode ``python`` the engine's own gradient of x[-1] would fill in zeros in a Python loop.
+    It has a kernel because, in mode ``python``, the engine's own gradient of x[-1] writes its zeros in a Python loop.
     """
     return _Last()(x) if engine.kernel() == "fused" else x[-1]
 
@@ -176,7 +180,7 @@ class _Last(engine.Kernel):
 
 
 class _LastGradient(engine.Kernel):
-    """Backward pass of :func:`last`: gradient of x[-1] (batch, n), number of steps -> gradient of x (time, batch, n).
+    """The gradient of :func:`last`: (gradient of x[-1] (batch, n), number of steps) -> gradient of x (time, batch, n).
 
     It is zero at all steps but the last.
     """

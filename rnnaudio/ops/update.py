@@ -1,4 +1,4 @@
-"""Updates of parameters and of their slots, the arrays that an optimizer keeps for each parameter, in place."""
+"""In-place updates of parameters and of their slots, the arrays that an optimizer keeps for each parameter."""
 
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from rnnaudio.ops.arrays import contiguous, scalars
 
 
 class CompiledRule(Protocol):
-    """An optimizer's rule (:mod:`rnnaudio.optimizers`) that has a compiled kernel."""
+    """The update rule of an optimizer (:mod:`rnnaudio.optimizers`) that has a compiled kernel."""
 
     @property
     def slots(self) -> tuple[str, ...]: ...
@@ -21,12 +21,12 @@ class CompiledRule(Protocol):
     def kernel(self) -> Rule: ...
 
     def constants(self, n: int) -> tuple[float, ...]:
-        """Return the constants that the kernel takes at the n-th update, n counting from 1."""
+        """Return the constants that are arguments of the kernel at the n-th update; n counts from 1."""
         ...
 
 
 def sum_of_squares(x: Symbolic) -> Symbolic:
-    """Return the sum of x^2 over all elements, a scalar."""
+    """Compute the sum of x^2 over all elements, a scalar."""
     return _SumOfSquares()(x) if engine.kernel() == "fused" else tt.sum(tt.sqr(x))
 
 
@@ -38,10 +38,11 @@ class _SumOfSquares(engine.Kernel):
 
 
 class Update(engine.Kernel):
-    """The operation p, g, clip, rate, n, slots... -> new p, |new p - p|^2, |p|^2, new slots...
+    """The graph operation (p, g, clip, rate, n, *slots) -> new p, |new p - p|^2, |p|^2, *new slots.
 
-    The operation overwrites p and the slots. p is a parameter with ``ndim`` axes, g its gradient, clip a factor that
-    scales g, rate the learning rate, and n the number of the update, counting from 1; ``rule`` computes the update.
+    p is a parameter with ``ndim`` axes, g its gradient, clip a factor that scales g, rate the learning rate, and n the
+    number of the update, which counts from 1. ``rule`` defines the update. The arrays of p and the slots are
+    overwritten.
     """
 
     __props__ = ("rule", "ndims")

@@ -1,4 +1,4 @@
-"""Several processes that train one run: ranks, their shares of a batch, and what they agree on."""
+"""Training of one run by several processes: ranks, their shares of a batch, and the values they exchange."""
 
 from rnnaudio.parallel.ranks import ALONE, Alone, Meeting, Ranks, Share, share_of_cores
 

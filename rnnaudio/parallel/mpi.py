@@ -34,13 +34,17 @@ OUTPUT_SECONDS = 0.5  # in which the launcher passes on what was written last; t
 
 
 class MpiRanks:
-    """All processes that one ``mpiexec`` has started, see :class:`rnnaudio.parallel.Ranks`.
+    """Ranks that exchange data by MPI: all processes that one ``mpiexec`` has started.
 
-    A context manager: ``with MpiRanks() as ranks: train(..., ranks=ranks)``. An RnnaudioError that leaves the block on
-    one rank is raised on all of them. Any other exception ends all processes. After the block nothing can be
-    exchanged, and no rank waits for another.
+    It is a context manager with the interface :class:`rnnaudio.parallel.Ranks`, used as in
 
-    RnnaudioError if a launcher has started several processes, but this MPI knows of one only.
+        with MpiRanks() as ranks:
+            train(..., ranks=ranks)
+
+    An RnnaudioError that leaves the block on one rank is raised on all of them. Any other exception ends all
+    processes. After the block nothing can be exchanged, and no rank waits for another.
+
+    RnnaudioError if a launcher has started several processes, but MPI has found only this one.
     """
 
     def __init__(self) -> None:
@@ -86,12 +90,15 @@ class MpiRanks:
         self._comm.Allreduce(MPI.IN_PLACE, values, MPI.SUM)
 
     def n_cores(self) -> int:
-        """Number of cores for this rank: its share of those that it may use, see :func:`share_of_cores`."""
+        """Return the number of cores for this rank: its share of those that it may use, see :func:`share_of_cores`."""
         usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         return share_of_cores(self.gather(Cores(machine(), frozenset(usable))), self.share.rank)
 
     def _highest(self, *numbers: float) -> list[float]:
-        """Return the highest of each of three numbers over the ranks; a rank that waits leaves its core to others."""
+        """Return the maximum of each number over all ranks, which must pass equally many.
+
+        A rank that waits for others sleeps for up to .05 s at a time, so that they can use its core.
+        """
         results = np.empty(len(numbers))
         request = self._comm.Iallreduce(np.array(numbers, np.float64), results, MPI.MAX)
         started = time.monotonic()
@@ -102,7 +109,11 @@ class MpiRanks:
         return [float(number) for number in results]
 
     def _fail(self, error: RnnaudioError) -> NoReturn:
-        """Raise the error of this rank on all of them: at their next exchange, whatever that is, they learn of it."""
+        """Raise the error of this rank on all ranks.
+
+        The others raise it in their next call of :meth:`meet`, :meth:`gather` or :meth:`from_first`, all of which
+        begin with :meth:`_highest`.
+        """
         self._highest(1.0, 0.0, 0.0)
         self._raise_first(Failure(str(error), error.status))
 
@@ -110,7 +121,11 @@ class MpiRanks:
         raise first_of(self._comm.allgather((mine, host())))
 
     def _end_all(self, error: BaseException) -> None:
-        """End all processes: at once after a fault of the program, else once the first rank has cleaned up."""
+        """End all processes after an exception other than RnnaudioError.
+
+        They are ended at once, with a traceback, unless the exception is KeyboardInterrupt; then they are ended when
+        the first rank exits, or 5 s after the interruption of another rank.
+        """
         if not isinstance(error, KeyboardInterrupt):
             text = "".join(traceback.format_exception(error))
             os.write(2, f"rank {self.share.rank} of {self.size}, on {host()}:\n{text}".encode(errors="replace"))
@@ -131,9 +146,10 @@ class MpiRanks:
 
 
 def refuse_foreign_launcher(variables: Mapping[str, str], size: int, library: str) -> None:
-    """RnnaudioError if a launcher has started more processes than the ``size`` that MPI knows of.
+    """Raise RnnaudioError if a launcher has started several processes, but MPI has found only one.
 
-    variables: the environment. library: name and version of the MPI that is loaded.
+    variables: the environment. size: number of processes that MPI has found. library: name and version of the MPI that
+    is loaded. The error usually means that the launcher belongs to another MPI.
     """
     name = next((name for name in SIZE_VARIABLES if name in variables), "")
     started = variables.get(name, "")

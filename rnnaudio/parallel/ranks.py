@@ -1,8 +1,8 @@
-"""The interface of the processes that train one run together, and a process that trains alone.
+"""Interface of the processes that train one run together, and a process that trains alone.
 
 Each process is a *rank*, numbered from 0. All ranks execute the same program. A method of :class:`Ranks` that
-exchanges something must be called by all of them, in the same order; it returns once all have called it. If one rank
-fails meanwhile, all raise its error at their next exchange.
+exchanges something must be called by all ranks, in the same order; it returns once all have called it. If one rank
+fails in the meantime, the others raise its error at their next call of `meet`, `gather` or `from_first`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 
 class Meeting(NamedTuple):
-    """Agreement of the ranks: ``seconds`` of the first rank's clock, and the number of a ``signal``, 0 for none."""
+    """Result of :meth:`Ranks.meet`, the same on all ranks.
+
+    seconds: the argument ``seconds`` of rank 0. signal: number of the signal that has asked a rank to end, 0 for none.
+    """
 
     seconds: float
     signal: int
@@ -25,19 +28,22 @@ class Meeting(NamedTuple):
 
 @dataclass(frozen=True)
 class Share:
-    """The rows of a batch that belong to one of ``size`` ranks: part number ``rank`` of as many equal parts."""
+    """The rows of a batch that belong to a rank: part number ``rank``, from 0, of ``size`` equal parts."""
 
     rank: int
     size: int
 
     def rows(self, batch_size: int) -> slice:
-        """Return the rows of a batch of ``batch_size``, which is a multiple of ``size``."""
+        """Return the rows of this share as a slice of a batch of ``batch_size`` rows, a multiple of ``size``."""
         n = batch_size // self.size
         return slice(self.rank * n, (self.rank + 1) * n)
 
 
 class Ranks(Protocol):
-    """The ranks of a run, as seen by one of them."""
+    """Interface of one rank to all ranks, the processes that train one run together.
+
+    It gives the rank its share of each batch, and exchanges values among the ranks.
+    """
 
     @property
     def size(self) -> int:
@@ -46,45 +52,45 @@ class Ranks(Protocol):
 
     @property
     def share(self) -> Share:
-        """The share of this rank in each batch; all of it where the engine itself divides batches among the ranks."""
+        """Share of this rank in each batch; the whole batch where the engine itself divides batches among ranks."""
         ...
 
     @property
     def parts(self) -> int:
-        """Number of equal parts into which each batch is cut, by ranks or by the engine."""
+        """Number of equal parts into which each batch is cut, one for each rank, or for each device of the engine."""
         ...
 
     @property
     def is_first(self) -> bool:
-        """Whether this is rank 0, which alone writes files and speaks to the user."""
+        """True for rank 0, the only one that writes files and prints messages."""
         ...
 
     def meet(self, seconds: float = 0.0, signal: int = 0) -> Meeting:
-        """Wait for all ranks; returns what they agree on.
+        """Wait until all ranks have called this; returns values that are then the same on all ranks.
 
-        seconds: a time, of which that of the first rank holds. signal: number of the signal that has asked this rank
-        to end, 0 for none; if there are several, the highest holds.
+        seconds: a time; all ranks get that of rank 0. signal: number of the signal that has asked this rank to end, 0
+        for none; all ranks get the highest number.
         """
         ...
 
     def gather(self, value: T) -> list[T]:
-        """Return the values that all ranks have passed, in the order of the ranks."""
+        """Return the values that all ranks have passed, as a list in the order of the ranks."""
         ...
 
     def from_first(self, value: T) -> T:
-        """Return the value that the first rank has passed; those of the others are ignored."""
+        """Return the value that rank 0 has passed, on all ranks; the values of other ranks are ignored."""
         ...
 
     def add(self, values: np.ndarray) -> None:
         """Replace the contiguous array ``values``, of one shape and dtype on all ranks, by its sum over the ranks.
 
-        All ranks get the same bits.
+        The sum has the same bits on all ranks.
         """
         ...
 
 
 class Alone:
-    """The only rank: whatever it exchanges, it gets back."""
+    """A process that trains alone, the only rank: each exchange returns the value passed. See :class:`Ranks`."""
 
     share = Share(0, 1)
     size = parts = 1
@@ -107,7 +113,7 @@ ALONE = Alone()
 
 
 class Failure(NamedTuple):
-    """An error of one rank, for the others: its message, and the exit status of the command."""
+    """Description of the error of one rank, sent to the others: its message, and the exit status of the command."""
 
     message: str
     status: int
@@ -122,9 +128,9 @@ class OfAllRanks(RnnaudioError):
 
 
 def first_of(failures: Sequence[tuple[Failure | None, str]]) -> OfAllRanks:
-    """Make the error of the first rank that has failed; which that is, is said unless it is rank 0.
+    """Make the error of the lowest rank that has failed; its message names rank and machine, unless that is rank 0.
 
-    failures: of each rank its failure, if any, and the name of its machine.
+    failures: for each rank, its failure or None, and the name of its machine. At least one rank must have failed.
     """
     rank = next(number for number, (failure, _) in enumerate(failures) if failure)
     failure, where = failures[rank]
@@ -134,16 +140,17 @@ def first_of(failures: Sequence[tuple[Failure | None, str]]) -> OfAllRanks:
 
 
 class Cores(NamedTuple):
-    """The cores that a rank may use: ``numbers`` of cores of the machine ``machine``."""
+    """The processor cores that a rank may use: ``numbers`` of cores on the machine named ``machine``."""
 
     machine: str
     numbers: frozenset[int]
 
 
 def share_of_cores(ranks: Sequence[Cores], rank: int) -> int:
-    """Return the number of cores for one of the ranks, at least 1: each core is shared evenly by all that may use it.
+    """Return the number of cores for one rank, at least 1: each core is shared evenly by all ranks that may use it.
 
-    A launcher may have bound each rank to cores of its own, which then count in full.
+    ranks: the cores that each rank may use. rank: number of the rank. Where a launcher has bound each rank to cores of
+    its own, these count in full.
     """
     machine, mine = ranks[rank]
     users = {core: sum(other.machine == machine and core in other.numbers for other in ranks) for core in mine}

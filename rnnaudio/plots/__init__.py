@@ -1,4 +1,4 @@
-"""Plots of runs and measurements: plain numbers in, a PNG out.
+"""Plots of runs and measurements, made from plain numbers and written as PNG files.
 
 A function whose name ends in ``_figure`` returns a plot as a matplotlib ``Figure``; the function of the same name
 without this ending writes the plot as a PNG, atomically, and returns the path. ``rendered`` draws a figure in memory.
@@ -39,7 +39,7 @@ from rnnaudio.plots.spectra import (
     spectral_panels_figure,
 )
 from rnnaudio.plots.speed import growth, growth_figure, soak, soak_figure, speed_ratios, speed_ratios_figure
-from rnnaudio.plots.strip import Strip, spectrogram_strips
+from rnnaudio.plots.strip import Levels, Strip, levels_of, spectrogram_strips
 from rnnaudio.plots.sweep import (
     Coordinate,
     importances,
@@ -49,10 +49,13 @@ from rnnaudio.plots.sweep import (
     parallel_coordinates,
     parallel_coordinates_figure,
 )
+from rnnaudio.plots.widths import Drawn, drawn, for_page, narrow_path
 
 __all__ = [
     "Angles",
     "Coordinate",
+    "Drawn",
+    "Levels",
     "Rulers",
     "Strip",
     "against_record",
@@ -66,8 +69,10 @@ __all__ = [
     "confusion_figure",
     "diagnosis",
     "diagnosis_figure",
+    "drawn",
     "error_by_horizon",
     "error_by_horizon_figure",
+    "for_page",
     "gradient_norms",
     "gradient_norms_figure",
     "growth",
@@ -77,8 +82,10 @@ __all__ = [
     "learning_curve",
     "learning_curve_figure",
     "level_dbfs",
+    "levels_of",
     "methods",
     "methods_figure",
+    "narrow_path",
     "objective_history",
     "objective_history_figure",
     "parallel_coordinates",

@@ -1,4 +1,4 @@
-"""Shared parts of all plots: figures, colours, saving, labels that do not overlap."""
+"""Functions shared by all plots: figures, colours, saving, labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ Row: TypeAlias = Mapping[str, Any]  # a row of a history or of a table of result
 Style: TypeAlias = dict[str, Any]  # keyword arguments of a matplotlib method
 
 DOTS_PER_INCH = 120
+NARROW_IN, NARROW_DOTS_PER_INCH = 4.0, 200  # of a picture on a phone: 9 points are 11 pixels where 360 are its width
 MOST_CHARACTERS = 40  # of a name in a legend
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
@@ -36,18 +37,22 @@ GREY = "#666666"
 NO_SOUND_COLOUR = "#D9D9D9"
 
 
-def new_figure(width_in: float, height_in: float) -> Figure:
-    """Make an empty figure of the given size in inches, with 120 pixels per inch."""
+def new_figure(width_in: float, height_in: float, narrow: bool = False) -> Figure:
+    """Make an empty figure of the given size in inches, with 120 pixels per inch.
+
+    narrow: for a phone: 4 inches wide whatever ``width_in`` is, with 200 pixels per inch.
+    """
+    width_in, dots = (NARROW_IN, NARROW_DOTS_PER_INCH) if narrow else (width_in, DOTS_PER_INCH)
     size = (round(width_in, 6), round(height_in, 6))  # .8 + 2.3 < 3.1 in floats, and older Matplotlibs lose a pixel
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size, dpi=dots, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write the figure as a PNG, atomically; return the path. RnnaudioError if it cannot be written.
+    """Write the figure as a PNG, atomically; returns the path. RnnaudioError if the file cannot be written.
 
-    Control characters in its texts, which may be foreign, are made visible.
+    Control characters in the texts of the figure are made visible first, because names may come from elsewhere.
     """
     return write_atomically(path, rendered(figure))
 
@@ -66,15 +71,15 @@ def as_png(figure: Figure) -> bytes:
 
 
 def foreign(name: str) -> str:
-    """A name from elsewhere for a legend: no mathematics, not hidden by an underscore, 40 characters at most."""
+    """Prepare any name for a legend: escape ``$``, show names that begin with ``_``, shorten to 40 characters."""
     short = name if len(name) <= MOST_CHARACTERS else f"{name[: MOST_CHARACTERS - 16]}...{name[-13:]}"
     return ("\u200a" if short.startswith("_") else "") + short.replace("$", r"\$")
 
 
 def _make_visible(artist: Artist) -> None:
-    """Make control characters visible in all texts of an artist and of what it holds.
+    """Make control characters visible in all texts of an artist and of its children.
 
-    The labels of ticks are made anew whenever they are drawn, so those are changed where they are made.
+    Tick labels are made anew at every draw; therefore the formatters that make them are wrapped.
     """
     if isinstance(artist, Text):
         artist.set_text(visible(artist.get_text(), keep="\n"))
@@ -104,7 +109,7 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
     to_fraction = axes.transScale + axes.transLimits
     heights = [bottom if math.isnan(y) else y for _, y, _ in labels]
     anchors = np.array([to_fraction.transform((x_left, y))[1] for y in heights])
-    height_pt = 0.85 * axes.bbox.height / DOTS_PER_INCH * 72  # as the layout will use some for legends
+    height_pt = 0.85 * axes.bbox.height / axes.figure.dpi * 72  # as the layout will use some for legends
     line_height = 12 / height_pt  # of 9-point text, as a fraction of the axes
     style = {"arrowstyle": "-", "linewidth": 1, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5)}
     for (text, y, colour), anchor, place in zip(labels, anchors, _moved_apart(anchors, line_height), strict=True):
@@ -115,10 +120,10 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
 
 
 def _moved_apart(positions: Floats, gap: float) -> Floats:
-    """Positions nearest to ``positions`` (least squares) in the same order, at least ``gap`` apart, between 0 and 1.
+    """Move positions, (n,), apart: the nearest ones (least squares) in the same order, between 0 and 1.
 
-    With u_i = y_i - i gap the constraint is that u does not decrease: isotonic regression, here by pooling blocks. If
-    not all fit between 0 and 1, the lowest are below 0.
+    Neighbours are at least ``gap`` apart. With u_i = y_i - i gap the constraint is that u does not decrease: isotonic
+    regression, here by pooling blocks. If not all fit between 0 and 1, the lowest are below 0.
     """
     order = np.argsort(positions, kind="stable")
     blocks: list[list[float]] = []
@@ -134,13 +139,13 @@ def _moved_apart(positions: Floats, gap: float) -> Floats:
 
 
 def positive_or_gap(values: ArrayLike) -> Floats:
-    """The values, with NaN in place of those that a log scale cannot show: zero, negative or not finite."""
+    """Return the values with NaN in place of values that a log scale cannot show: zero, negative or not finite."""
     array = np.asarray(values, dtype=float)
     return np.where(np.isfinite(array) & (array > 0), array, np.nan)
 
 
 def log_limits(values: Floats) -> tuple[float, float]:
-    """Log-axis limits a factor of two beyond the positive values; (0.1, 10) if there are none.
+    """Return limits of a log axis: half the smallest and twice the largest positive value; (0.1, 10) without any.
 
     Matplotlib's own limits would coincide if all values are equal.
     """
@@ -156,18 +161,21 @@ def spans_decades(values: Floats) -> bool:
 
 
 def padded(positions: Floats) -> tuple[float, float]:
-    """Axis limits with a margin of 3 % of the range beyond first and last position, or of .5 if these are equal."""
+    """Return axis limits for increasing positions: a margin of 3 % of their range, or of .5 if they are equal."""
     margin = 0.03 * (positions[-1] - positions[0]) or 0.5
     return positions[0] - margin, positions[-1] + margin
 
 
 def markers(n_points: int) -> Style:
-    """Style of a curve of ``n_points`` points: visible markers for up to 30, else tiny dots, to show lone points."""
+    """Return the style of a curve of ``n_points`` points, whose markers also show points between gaps.
+
+    The markers are larger for up to 30 points.
+    """
     return {"marker": "o", "markersize": 3.5 if n_points <= 30 else 1.0, "linewidth": 1.5}
 
 
 def cycle(items: Sequence[str], n: int) -> list[str]:
-    """The first n items of an endless repetition of ``items``."""
+    """Return the first n items of an endless repetition of ``items``."""
     return [items[i % len(items)] for i in range(n)]
 
 

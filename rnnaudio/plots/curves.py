@@ -47,11 +47,16 @@ def learning_curve(
     decibel: bool = False,
     title: str = "",
     changes: Mapping[str, float] | None = None,
+    kept: tuple[float, float] | None = None,
 ) -> Path:
-    """Write a PNG of training and validation loss against epochs and time; see :func:`learning_curve_figure`."""
+    """Write a PNG of training and validation loss against epochs and time; returns its path.
+
+    See :func:`learning_curve_figure`.
+    """
     figure = learning_curve_figure(
-        history, quantity=quantity, baselines=baselines, decibel=decibel, title=title, changes=changes
-    )
+        history, quantity=quantity, baselines=baselines, decibel=decibel, title=title, changes=changes,
+        kept=kept,
+    )  # fmt: skip
     return save(figure, path)
 
 
@@ -63,8 +68,10 @@ def learning_curve_figure(
     decibel: bool = False,
     title: str = "",
     changes: Mapping[str, float] | None = None,
+    kept: tuple[float, float] | None = None,
+    narrow: bool = False,
 ) -> Figure:
-    """Training and validation loss with the best epoch marked, baselines as labelled lines, and time on the top axis.
+    """Plot training and validation loss with the best epoch marked, baselines as lines, and time on the top axis.
 
     history: rows in order, each with ``epoch`` (may be fractional), ``updates`` (count), ``seconds``, ``train``,
         ``valid``, ``is_best``. If a resumed run goes back to an earlier update, the rows that it replaces are dropped;
@@ -76,8 +83,10 @@ def learning_curve_figure(
         10 log10(value) in dB, where 0 dB is the error of predicting 0. With False the y axis has the unit of the
         values, and is logarithmic if all are positive and span more than a factor of 30.
     changes: name -> epoch of a change of the training data, marked by a dashed line.
+    kept: (epoch, validation loss) of the run's last parameters, for a run that generates with these and not with the
+        best ones: this point is marked instead of the best epoch. None: the last row with ``is_best`` set is marked.
+    narrow: True for a phone: the names of the baselines are below the curve, not beside it.
 
-    The marked epoch is the last with ``is_best`` set: the one whose parameters were saved as the best.
     Raises RnnaudioError for an empty history.
     """
     records = _drop_superseded(history)
@@ -87,11 +96,17 @@ def learning_curve_figure(
     curves = {name: _finite_or_gap(_column(records, name), decibel) for name in ("train", "valid")}
     levels = {name: float(_finite_or_gap([value], decibel)[0]) for name, value in (baselines or {}).items()}
 
-    figure = new_figure(8.0, 4.8)
+    figure = new_figure(8.0, 4.2 + 0.2 * len(levels) if narrow else 4.8, narrow)
     axes = figure.add_subplot()
     for name, label, colour in (("train", "training", SKY), ("valid", "validation", BLUE)):
         axes.plot(epochs, curves[name], color=colour, label=label, **markers(len(epochs)))
-    _mark_best(axes, records, curves["valid"], "dB" if decibel else "")
+    best = [record for record in records if record["is_best"]]
+    if kept is not None:
+        _mark(axes, "last", kept[0], _finite_or_gap([kept[1]], decibel)[0], "dB" if decibel else "")
+    elif best:
+        _mark(
+            axes, "best", best[-1]["epoch"], _finite_or_gap([best[-1]["valid"]], decibel)[0], "dB" if decibel else ""
+        )
     _mark_gaps(axes, epochs[~np.isfinite(curves["train"]) | ~np.isfinite(curves["valid"])])
 
     everything = np.concatenate([*curves.values(), list(levels.values())])
@@ -101,41 +116,54 @@ def learning_curve_figure(
     _mark_changes(axes, changes or {})
     if np.all(epochs == np.round(epochs)):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _plot_baselines(axes, levels, "dB" if decibel else "")
+    _plot_baselines(axes, levels, "dB" if decibel else "", narrow)
     _add_time_axis(axes, epochs, _elapsed_seconds(_column(records, "seconds")))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=1 if narrow else 4, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
 
 
-def compared_curves_figure(histories: Mapping[str, Sequence[Row]], *, quantity: str, title: str = "") -> Figure:
-    """Validation losses of several runs against the number of updates and against training time, on one axis of loss.
+def compared_curves_figure(
+    histories: Mapping[str, Sequence[Row]],
+    *,
+    quantity: str,
+    decibel: bool = False,
+    title: str = "",
+    narrow: bool = False,
+) -> Figure:
+    """Plot validation losses of several runs against the number of updates and against training time, side by side.
 
-    histories: name of a run -> its rows, as in :func:`learning_curve_figure`. quantity: name of the loss, with its
-    unit if it has one. The axis of loss is logarithmic if all losses are positive and span more than a factor of 30;
-    losses that are not finite are gaps. RnnaudioError if no run has a row.
+    histories: name of the run -> its history; a history, ``quantity`` and ``decibel`` are as in
+        :func:`learning_curve_figure`.
+    narrow: True for a phone: the second panel is below the first.
+
+    Both panels have the same axis of loss. It is logarithmic if all losses are positive, span more than a factor of 30
+    and are not in decibels. Losses that are not finite are gaps. RnnaudioError if no run has a row.
     """
     records = {name: _drop_superseded(history) for name, history in histories.items()}
     if not any(records.values()):
         raise RnnaudioError("learning curves: no run has a validation; train until there is one first")
-    figure = new_figure(9.0, 3.8 + 0.22 * math.ceil(len(records) / LEGEND_COLUMNS))
-    by_updates, by_time = figure.subplots(1, 2, sharey=True)
-    losses = {name: _finite_or_gap(_column(rows, "valid"), decibel=False) for name, rows in records.items()}
+    columns = 1 if narrow else LEGEND_COLUMNS
+    height_in = (6.0 if narrow else 3.8) + 0.22 * math.ceil(len(records) / columns)
+    figure = new_figure(9.0, height_in, narrow)
+    by_updates, by_time = figure.subplots(*((2, 1) if narrow else (1, 2)), sharey=True)
+    losses = {name: _finite_or_gap(_column(rows, "valid"), decibel) for name, rows in records.items()}
     minutes = {name: _elapsed_seconds(_column(rows, "seconds")) / 60.0 for name, rows in records.items()}
     dashes = np.repeat(DASHES, len(COLOURS))
     for k, (name, rows) in enumerate(records.items()):
         style = {"color": COLOURS[k % len(COLOURS)], "linestyle": dashes[k % len(dashes)]} | markers(len(rows))
         by_updates.plot(_column(rows, "updates"), losses[name], label=foreign(name), **style)
         by_time.plot(minutes[name], losses[name], **style)
-    is_log = spans_decades(np.concatenate(list(losses.values())))
-    by_updates.set(xlabel="Updates", ylabel=f"Validation: {quantity}", yscale="log" if is_log else "linear")
-    by_time.set(xlabel="Training time (min)")
+    is_log = not decibel and spans_decades(np.concatenate(list(losses.values())))
+    unit = " (dB)" if decibel else ""
+    by_updates.set(xlabel="Updates", ylabel=f"Validation: {quantity}{unit}", yscale="log" if is_log else "linear")
+    by_time.set(xlabel="Training time (min)", ylabel=by_updates.get_ylabel() if narrow else "")
     for axes in (by_updates, by_time):
         axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
         axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -161,7 +189,7 @@ def _column(records: Sequence[Row], key: str) -> Floats:
 
 
 def _finite_or_gap(values: ArrayLike, decibel: bool) -> Floats:
-    """The values, or 10 log10 of them if ``decibel``, with NaN in place of values that are not finite."""
+    """Return the values, or 10 log10 of them if ``decibel``, with NaN in place of values that are not finite."""
     shown = metrics.decibel(values) if decibel else np.asarray(values, float)
     return np.where(np.isfinite(shown), shown, np.nan)
 
@@ -171,11 +199,10 @@ def _elapsed_seconds(seconds: Floats) -> Floats:
     return np.cumsum(np.where(steps < 0, seconds, steps))
 
 
-def _mark_best(axes: Axes, records: Sequence[Row], valid: Floats, unit: str) -> None:
-    best = [i for i, record in enumerate(records) if record["is_best"] and np.isfinite(valid[i])]
-    if best:
-        epoch, value = records[best[-1]]["epoch"], valid[best[-1]]
-        label = f"best: epoch {epoch:.4g}, {number(value, unit)}"
+def _mark(axes: Axes, name: str, epoch: float, value: float, unit: str) -> None:
+    """Mark the point of the model that generates with a ring; ``name``, epoch and value are its text in the legend."""
+    if np.isfinite(value):
+        label = f"{name}: epoch {epoch:.4g}, {number(value, unit)}"
         axes.plot(epoch, value, "o", markersize=11, markerfacecolor="none", color=VERMILION, mew=1.8, label=label)
 
 
@@ -186,15 +213,18 @@ def _mark_gaps(axes: Axes, positions: Floats) -> None:
         axes.plot(positions, height, "x", color=VERMILION, transform=transform, label="not a finite number")
 
 
-def _plot_baselines(axes: Axes, levels: Mapping[str, float], unit: str) -> None:
-    for dashes, level in zip(cycle(DASHES[1:], len(levels)), levels.values(), strict=True):
+def _plot_baselines(axes: Axes, levels: Mapping[str, float], unit: str, narrow: bool) -> None:
+    """Plot a line for each baseline, with its name at the right or, if ``narrow``, in the legend."""
+    labels = [(f"{name}, {number(level, unit)}", level, GREY) for name, level in levels.items()]
+    for dashes, (label, level, colour) in zip(cycle(DASHES[1:], len(labels)), labels, strict=True):
         if np.isfinite(level):
-            axes.axhline(level, color=GREY, linewidth=1.1, linestyle=dashes)
-    label_at_right(axes, [(f"{name}, {number(level, unit)}", level, GREY) for name, level in levels.items()])
+            axes.axhline(level, color=colour, linewidth=1.1, linestyle=dashes, label=label if narrow else None)
+    if not narrow:
+        label_at_right(axes, labels)
 
 
 def _add_time_axis(axes: Axes, epochs: Floats, seconds: Floats) -> None:
-    """Add elapsed time along the top, at round values; no axis if the times do not increase."""
+    """Add an axis of elapsed time along the top, with ticks at round values, unless the times do not increase."""
     if len(epochs) < 2 or not np.all(np.diff(seconds) > 0) or not np.isfinite(seconds).all():
         return
     unit, length = ("h", 3600) if seconds[-1] >= 7200 else ("min", 60) if seconds[-1] >= 120 else ("s", 1)

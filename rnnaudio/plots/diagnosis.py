@@ -1,4 +1,4 @@
-"""A diagnosis on one page: its causes in words, and its measurements."""
+"""Plots of a diagnosis on one page: its causes in words, and its measurements."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from rnnaudio.plots.canvas import (
     BLUE,
     GREEN,
     GREY,
+    NARROW_IN,
     ORANGE,
     VERMILION,
     Floats,
@@ -37,7 +38,8 @@ from rnnaudio.plots.canvas import (
 )
 
 LINE_IN = 0.19  # height of a line of text in inches
-CHARACTERS = 130  # in a line of text
+CHARACTERS, NARROW_CHARACTERS = 130, 36  # in a line of text, and of a title
+NARROW_PANEL_IN = 2.6
 MOST_BARS = 16
 GRID = "#E5E5E5"
 Panel: TypeAlias = Callable[[Axes, Measurements], None]
@@ -49,13 +51,16 @@ def diagnosis(found: Diagnosis, path: str | Path) -> Path:
     return save(diagnosis_figure(found), path)
 
 
-def diagnosis_figure(found: Diagnosis) -> Figure:
-    """The causes of a diagnosis in words, most severe first; below them, one panel for each measurement.
+def diagnosis_figure(found: Diagnosis, *, narrow: bool = False) -> Figure:
+    """Plot a diagnosis: its causes in words, most severe first; below them, one panel for each measurement.
 
+    narrow: True for a phone: the panels are below each other, and the words, which the page has anyway, are left out.
     Missing measurements have no panel. Values that are not finite, or that a log scale cannot show, are gaps.
     """
-    lines = _in_lines(found)
     panels = [panel for is_measured, panel in _panels(found.measured) if is_measured]
+    if narrow:
+        return _narrow(panels, found.measured)
+    lines = _in_lines(found)
     n_rows = math.ceil(len(panels) / 2)
     words_in, panel_in = 0.3 + LINE_IN * len(lines), 2.5
     figure = new_figure(11.0, words_in + panel_in * n_rows)
@@ -67,8 +72,21 @@ def diagnosis_figure(found: Diagnosis) -> Figure:
     return figure
 
 
+def _narrow(panels: Sequence[Panel], measured: Measurements) -> Figure:
+    """Plot the panels below each other, for a phone, with their titles broken into lines."""
+    figure = new_figure(NARROW_IN, NARROW_PANEL_IN * max(1, len(panels)), narrow=True)
+    for part, panel in zip(figure.subfigures(max(1, len(panels)), 1, squeeze=False).flat, panels, strict=False):
+        axes = part.add_subplot()
+        panel(axes, measured)
+        axes.set_title("\n".join(wrap(axes.get_title("left"), NARROW_CHARACTERS)), fontsize=9, loc="left")
+        handles, labels = axes.get_legend_handles_labels()
+        if labels:
+            axes.legend(handles, labels, fontsize=8, loc="best")
+    return figure
+
+
 def _in_lines(found: Diagnosis) -> list[Line]:
-    """The causes as lines of text: a heading for each, its evidence and advice."""
+    """Return the causes as lines of text: for each a heading, its evidence and its advice."""
     if not found.causes:
         return [("Nothing was found wrong", True, 0.0)]
     lines = []
@@ -96,7 +114,7 @@ def _literal(text: str) -> str:
 
 
 def _panels(m: Measurements) -> list[tuple[bool, Panel]]:
-    """All panels in reading order, each as (whether its measurement exists, panel)."""
+    """Return all panels in reading order, each as (True if its measurement exists, function that plots it)."""
     return [
         (bool(np.isfinite(m.level_db).any()), _plot_levels),
         (any(value > 0 for value in m.errors.values()), _plot_errors),
@@ -194,9 +212,9 @@ def _plot_saturation(axes: Axes, m: Measurements) -> None:
 
 
 def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> str:
-    """Plot curves over steps on a log scale, the first value at step ``first``; returns a line on gaps for the title.
+    """Plot curves over steps on a log scale, the first value at step ``first``; returns a remark for the title.
 
-    The line begins with a line break; it is empty if there are no gaps.
+    The remark, which begins with a line break, states the number of gaps; it is empty if there are none.
     """
     axes.set_yscale("log")
     shown = {label: positive_or_gap(values) for label, values in curves.items() if np.size(values)}
@@ -212,7 +230,7 @@ def _plot_curves(axes: Axes, curves: Mapping[str, ArrayLike], *, first: int) -> 
 
 
 def _plot_log_bars(axes: Axes, values: Mapping[str, float], *, reference: float) -> None:
-    """Plot bars from ``reference`` to the values on a log scale: those of the MOST_BARS values furthest from it."""
+    """Plot bars from ``reference`` to the values on a log scale, at most MOST_BARS: the values furthest from it."""
     shown = positive_or_gap(list(values.values()))
     far_first = np.argsort(-np.nan_to_num(np.abs(np.log(shown / reference)), nan=np.inf), kind="stable")
     rows = [(list(values)[k], shown[k]) for k in sorted(far_first[:MOST_BARS])]
@@ -231,7 +249,7 @@ def _plot_log_bars(axes: Axes, values: Mapping[str, float], *, reference: float)
 
 
 def _whole_decades(values: Floats) -> tuple[float, float]:
-    """Axis limits at powers of ten, beyond the positive values by a factor of two or more."""
+    """Return axis limits at powers of ten, a factor of two or more below and above all positive values."""
     low, high = np.log10(log_limits(values))
     return 10.0 ** math.floor(low), 10.0 ** math.ceil(high)
 
@@ -252,12 +270,15 @@ NO_CAUSE = "(nothing)"
 
 
 def confusion(rows: Sequence[Row], path: str | Path) -> Path:
-    """Write a PNG of the confusion matrix of planted faults and first-ranked causes; see :func:`confusion_figure`."""
+    """Write a PNG of the confusion matrix of planted faults and first-ranked causes; returns its path.
+
+    See :func:`confusion_figure`.
+    """
     return save(confusion_figure(rows), path)
 
 
 def confusion_figure(rows: Sequence[Row]) -> Figure:
-    """Matrix of planted faults (rows) and the causes ranked first (columns), with the number of runs in each cell.
+    """Plot a matrix of planted faults (rows) and causes ranked first (columns), with the number of runs in each cell.
 
     rows: one per run, as recorded by experiments.proofs.blind_test (``rows`` and ``healthy``): ``planted``, the name
         of the fault; ``cause``, its true cause, empty for a healthy run; ``ranked``, the causes that the diagnosis

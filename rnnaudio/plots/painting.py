@@ -1,4 +1,4 @@
-"""Generated images, and the canvas after each step of painting them."""
+"""Plots of generated images, and of the canvas after each step of painting them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def canvas_steps(
     rulers: Rulers | None = None,
     title: str = "",
 ) -> Path:
-    """Write a PNG of images and their canvases after each step; see :func:`canvas_steps_figure`."""
+    """Write a PNG of images and their canvases after each step; returns its path. See :func:`canvas_steps_figure`."""
     return save(canvas_steps_figure(images, canvases, reads=reads, writes=writes, rulers=rulers, title=title), path)
 
 
@@ -57,7 +57,7 @@ def canvas_steps_figure(
     rulers: Rulers | None = None,
     title: str = "",
 ) -> Figure:
-    """One row per image: the image, then its canvas after each step.
+    """Plot one row per image: the image, then its canvas after each step.
 
     images: (n, height, width), or empty for samples from the prior. canvases: (n_steps, n, height, width); values of
         both from 0 to 1.
@@ -97,14 +97,14 @@ def canvas_steps_figure(
 def beside_nearest(
     samples: ArrayLike, nearest: ArrayLike, path: str | Path, *, rulers: Rulers | None = None, title: str = ""
 ) -> Path:
-    """Write a PNG of samples next to their nearest neighbours; see :func:`beside_nearest_figure`."""
+    """Write a PNG of samples next to their nearest neighbours; returns its path. See :func:`beside_nearest_figure`."""
     return save(beside_nearest_figure(samples, nearest, rulers=rulers, title=title), path)
 
 
 def beside_nearest_figure(
     samples: ArrayLike, nearest: ArrayLike, *, rulers: Rulers | None = None, title: str = ""
 ) -> Figure:
-    """Pairs of images: a generated one, framed, and to its right its nearest neighbour in the training set.
+    """Plot pairs of images: a generated one, framed, and to its right its nearest neighbour in the training set.
 
     samples, nearest: (n, height, width), values from 0 to 1. rulers: axes for the first column and the last row; None:
     no axes. Raises RnnaudioError if the shapes of samples and nearest differ or n is 0.
@@ -129,7 +129,10 @@ def beside_nearest_figure(
 
 
 def _wall(n_rows: int, n_columns: int, size: Size, title: str, rulers: Rulers | None) -> tuple[Figure, Axes]:
-    """Make one Axes for all tiles, in units of image pixels: hundreds of Axes would take half a minute."""
+    """Make a figure with one Axes for all tiles, in units of image pixels; returns both.
+
+    A separate Axes for each of hundreds of tiles would take half a minute.
+    """
     aspect = rulers.pixel_aspect if rulers else 1.0
     tall = TILE_IN * aspect * size[0] / size[1]
     beside, below = (0.7, 0.3) if rulers else (0.0, 0.0)
@@ -149,7 +152,7 @@ def _wall(n_rows: int, n_columns: int, size: Size, title: str, rulers: Rulers | 
 
 
 def _measure(axes: Axes, rulers: Rulers, corners: Floats, size: Size) -> None:
-    """Add ticks left of the first column and below the last row."""
+    """Add the ticks and labels of ``rulers`` left of the first column and below the last row."""
     up = [(corner[1] + size[0] - place, name) for corner in corners[:, 0] for place, name in rulers.up_at.items()]
     axes.set_yticks([place for place, _ in up], [name for _, name in up], fontsize=7)
     axes.set_ylabel(rulers.up, fontsize=9)

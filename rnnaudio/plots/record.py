@@ -1,4 +1,4 @@
-"""Learning curves next to the values recorded in 2016."""
+"""Plots of learning curves next to the values recorded in 2016."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def against_record(
     quantity: str,
     title: str = "",
 ) -> Path:
-    """Write a PNG of learning curves next to recorded values; see :func:`against_record_figure`."""
+    """Write a PNG of learning curves next to recorded values; returns its path. See :func:`against_record_figure`."""
     return save(against_record_figure(curves, recorded, quantity=quantity, title=title), path)
 
 
 def against_record_figure(
     curves: Sequence[Mapping[int, float]], recorded: Mapping[int, float], *, quantity: str, title: str = ""
 ) -> Figure:
-    """A learning curve for each run and a point for each value recorded in 2016, both axes logarithmic.
+    """Plot a learning curve for each run and a point for each value recorded in 2016, on logarithmic axes.
 
     curves: epoch (from 1) -> value (positive), for each run. recorded: epoch -> value; may be empty.
     quantity: name and unit of the values, the label of the y axis.

@@ -1,4 +1,4 @@
-"""Spectrograms of recorded and generated audio."""
+"""Plots of spectrograms of recorded and generated audio."""
 
 from __future__ import annotations
 
@@ -39,14 +39,17 @@ def spectrogram(
     *,
     title: str = "",
 ) -> Path:
-    """Write a PNG of prime + true continuation above prime + generated audio; see :func:`spectrogram_figure`."""
+    """Write a PNG of prime + true continuation above prime + generated audio; returns its path.
+
+    See :func:`spectrogram_figure`.
+    """
     return save(spectrogram_figure(prime, generated, original, sample_rate_hz, title=title), path)
 
 
 def spectrogram_figure(
     prime: ArrayLike, generated: ArrayLike, original: ArrayLike, sample_rate_hz: float, *, title: str = ""
 ) -> Figure:
-    """Spectrograms of recording and free run, one above the other on equal scales, and their levels in a strip below.
+    """Plot spectrograms of recording and free run, one above the other on equal scales, and their levels below.
 
     A line marks the end of the prime.
 
@@ -97,7 +100,10 @@ def spectrogram_sheet(
     highest_hz: float | None = None,
     prime_seconds: float | None = None,
 ) -> Path:
-    """Write a PNG of spectrograms of several sounds in stacked panels; see :func:`spectrogram_sheet_figure`."""
+    """Write a PNG of spectrograms of several sounds in stacked panels; returns its path.
+
+    See :func:`spectrogram_sheet_figure`.
+    """
     figure = spectrogram_sheet_figure(
         sounds, sample_rate_hz, title=title, highest_hz=highest_hz, prime_seconds=prime_seconds
     )
@@ -112,7 +118,7 @@ def spectrogram_sheet_figure(
     highest_hz: float | None = None,
     prime_seconds: float | None = None,
 ) -> Figure:
-    """One spectrogram per sound on common scales of time, frequency and level.
+    """Plot one spectrogram per sound on common scales of time, frequency and level.
 
     sounds: by name, (samples,) each, of the dtypes of :func:`spectrogram_figure`.
     highest_hz: upper limit of the frequency axis; None: half the sample rate.
@@ -168,7 +174,7 @@ def level_dbfs(audio: Floats, sample_rate_hz: float, hop: int) -> Floats:
 
 
 def as_audio(samples: ArrayLike) -> Floats:
-    """Convert (samples,) of float, int16 or int32 to floats with full scale 1.0; what is not finite becomes NaN.
+    """Convert (samples,) of float, int16 or int32 to floats with full scale 1.0; infinite values become NaN.
 
     RnnaudioError for another dtype or shape.
     """
@@ -182,7 +188,7 @@ def as_audio(samples: ArrayLike) -> Floats:
 
 
 def window_length(sample_rate_hz: float) -> int:
-    """Samples, an even number, in the window of a spectrogram."""
+    """Return the number of samples, an even number, in the 64 ms window of a spectrogram."""
     return 2 * max(1, round(WINDOW_S * sample_rate_hz / 2))
 
 
@@ -191,7 +197,10 @@ def _hop(n_samples: int, sample_rate_hz: float) -> int:
 
 
 def _frames(audio: Floats, n_window: int, hop: int) -> Floats:
-    """Overlapping frames (frame, n_window) of audio reflected at both ends: an abrupt edge would look like a click."""
+    """Cut audio into overlapping frames (n_frames, n_window), one every ``hop`` samples.
+
+    The audio is extended by reflection at both ends, because an abrupt edge would look like a click.
+    """
     if len(audio) == 0:
         return np.empty((0, n_window))
     return sliding_window_view(np.pad(audio, n_window // 2, mode="reflect"), n_window)[::hop]
@@ -227,7 +236,7 @@ def _plot_spectrogram(axes: Axes, level: Floats, hop: int, sample_rate_hz: float
 
 
 def _mark_prime_end(axes: Axes, prime_end_s: float, duration_s: float, name: str) -> None:
-    """Mark and label the end of the prime, and put the panel's title on the side away from that label."""
+    """Mark and label the end of the prime, and put the panel's title ``name`` on the side away from that label."""
     _line_at_prime_end(axes, prime_end_s)
     fraction = prime_end_s / duration_s
     side = "left" if fraction < 0.1 else "right" if fraction > 0.9 else "center"

@@ -1,4 +1,4 @@
-"""Spectra (amplitude and phase over time and frequency), and errors of models and methods."""
+"""Plots of spectra (amplitude and phase over time and frequency), and of errors of models and methods."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ class Angles(NamedTuple):
 def spectral_panels(
     panels: Mapping[str, ArrayLike | Angles], times_s: ArrayLike, frequencies_hz: ArrayLike, path: str | Path
 ) -> Path:
-    """Write a PNG of amplitudes and angles in stacked panels; see :func:`spectral_panels_figure`."""
+    """Write a PNG of amplitudes and angles in stacked panels; returns its path. See :func:`spectral_panels_figure`."""
     return save(spectral_panels_figure(panels, times_s, frequencies_hz), path)
 
 
 def spectral_panels_figure(
     panels: Mapping[str, ArrayLike | Angles], times_s: ArrayLike, frequencies_hz: ArrayLike
 ) -> Figure:
-    """Stacked panels over the same times and frequencies, like the plots of amplitude and phase in the blog of 2016.
+    """Plot amplitudes and angles in stacked panels over the same times and frequencies.
+
+    The blog of 2016 has such plots of amplitude and phase.
 
     panels
         by title, (n_frames, n_bins) each: amplitudes, plotted in dB over the 80 dB below their maximum, or ``Angles``.
@@ -84,17 +86,18 @@ def _edges(centres: Floats) -> tuple[float, float]:
 def methods(
     values: Mapping[str, Sequence[float]], path: str | Path, *, quantity: str, title: str = "", better: str = "left"
 ) -> Path:
-    """Write a PNG that compares the values of several methods; see :func:`methods_figure`."""
+    """Write a PNG that compares the values of several methods; returns its path. See :func:`methods_figure`."""
     return save(methods_figure(values, quantity=quantity, title=title, better=better), path)
 
 
 def methods_figure(
     values: Mapping[str, Sequence[float]], *, quantity: str, title: str = "", better: str = "left"
 ) -> Figure:
-    """One row per method in the order given: a dot for each value, and their mean as a bar and as a number.
+    """Plot one row per method in the order given: a dot for each value, and their mean as a bar and as a number.
 
-    values: by method, one value for each measured place of the audio. quantity: name and unit of the values, the
-        label of the axis. better: ``left`` or ``right``, the side of the better values, stated below the axis.
+    values: method -> values, one for each position in the audio that was measured.
+    quantity: name and unit of the values, the label of the axis.
+    better: ``left`` or ``right``, the side of the better values, stated below the axis.
     Raises RnnaudioError if a method has no value, or there is no method.
     """
     empty = [name for name, row in values.items() if not len(row)]
@@ -121,16 +124,17 @@ def methods_figure(
 def error_by_horizon(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, path: str | Path, *, quantity: str, title: str = ""
 ) -> Path:
-    """Write a PNG of errors against the prediction horizon; see :func:`error_by_horizon_figure`."""
+    """Write a PNG of errors against the prediction horizon; returns its path. See :func:`error_by_horizon_figure`."""
     return save(error_by_horizon_figure(errors, seconds, quantity=quantity, title=title), path)
 
 
 def error_by_horizon_figure(
     errors: Mapping[str, ArrayLike], seconds: ArrayLike, *, quantity: str, title: str = ""
 ) -> Figure:
-    """Errors against the prediction horizon: one curve per predictor, labelled at its end; both axes start at zero.
+    """Plot errors against the prediction horizon: one curve per predictor, labelled at its end, axes from zero.
 
-    errors: by name of the predictor, (n,), one for each horizon. seconds: (n,), the horizons in seconds, increasing.
+    errors: name of the predictor -> (n,), one error for each horizon.
+    seconds: (n,), the horizons in seconds, increasing.
     quantity: name and unit of the errors, the label of the y axis.
     Raises RnnaudioError if the lengths differ.
     """

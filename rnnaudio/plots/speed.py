@@ -1,4 +1,4 @@
-"""Plots of cost: speed relative to other frameworks and against the model's size, what a process holds over time."""
+"""Plots of speed, relative to other frameworks and against model size, and of a process's resources over time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ RATIO_TICKS = (0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 20, 50)
 
 
 def speed_ratios(rows: Sequence[Row], path: str | Path) -> Path:
-    """Write a PNG of the step times of other frameworks relative to rnnaudio's; see :func:`speed_ratios_figure`."""
+    """Write a PNG of the step times of other frameworks relative to rnnaudio's; returns its path.
+
+    See :func:`speed_ratios_figure`.
+    """
     return save(speed_ratios_figure(rows), path)
 
 
 def speed_ratios_figure(rows: Sequence[Row]) -> Figure:
-    """Times of a training step relative to rnnaudio's, on a log axis: a panel per cell, a row per model size.
+    """Plot times of a training step relative to rnnaudio's, on a log axis: a panel per cell, a row per model size.
 
-    A row of a panel has a dot for each peer (another framework).
+    A row of a panel has a dot for each peer, that is, another framework.
 
     rows: one per cell and model size, each with ``cell``, its name; ``point``, a mapping with the numbers of inputs,
         units, steps, batch and layers, in this order; and, under the name of each peer, a mapping with ``ratio``, its
@@ -66,17 +69,20 @@ def _is_peer(entry: object) -> bool:
 
 
 def growth(series: Mapping[str, Row], path: str | Path) -> Path:
-    """Write a PNG of the time of a training step against sizes of the model; see :func:`growth_figure`."""
+    """Write a PNG of the time of a training step against sizes of the model; returns its path.
+
+    See :func:`growth_figure`.
+    """
     return save(growth_figure(series), path)
 
 
 def growth_figure(series: Mapping[str, Row]) -> Figure:
-    """A panel for each series: milliseconds per training step against one size of the model, and the fitted power law.
+    """Plot milliseconds per training step against one size of the model, and the fitted power law, for each series.
 
-    Both axes are logarithmic.
+    Each series has a panel, whose axes are logarithmic.
 
-    series: label of the x axis -> ``values`` (sizes), ``seconds`` per training step, ``exponent`` of the fit, and
-        ``predicted``, the exponent of the number of multiplications.
+    series: label of the x axis -> a mapping with ``values`` (sizes), ``seconds`` (per training step), ``exponent`` (of
+        the fitted power law), and ``predicted`` (exponent of the number of multiplications).
     Raises RnnaudioError if there is no series.
     """
     if not series:
@@ -98,12 +104,15 @@ def growth_figure(series: Mapping[str, Row]) -> Figure:
 
 
 def soak(table: ArrayLike, path: str | Path) -> Path:
-    """Write a PNG of the memory, descriptors and threads of a process over time; see :func:`soak_figure`."""
+    """Write a PNG of the memory, descriptors and threads of a process over time; returns its path.
+
+    See :func:`soak_figure`.
+    """
     return save(soak_figure(table), path)
 
 
 def soak_figure(table: ArrayLike) -> Figure:
-    """Plot what a process holds against time, a panel each: resident memory, open descriptors, threads.
+    """Plot the resources of a process against time, a panel each: resident memory, open descriptors, threads.
 
     table: (n, 4), with columns time in s, memory in MB, number of descriptors, number of threads.
     Raises RnnaudioError if it has another shape, or no row.

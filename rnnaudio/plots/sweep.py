@@ -1,4 +1,4 @@
-"""Plots of a sweep: its objective trial by trial, what its settings matter, and each trial as a line through them."""
+"""Plots of a sweep: its objective by trial, the importance of settings, and each trial as a line through them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ COLOURS_OF_VALUES = "viridis_r"
 
 
 class Coordinate(NamedTuple):
-    """An axis of parallel coordinates: numbers from ``low`` to ``high``, or, if there are any, ``choices``.
+    """An axis of a plot of parallel coordinates: ``choices`` if there are any, else numbers from ``low`` to ``high``.
 
-    marks: numbers that have ticks; (): both ends and round numbers between them.
+    is_log: True for a logarithmic axis of numbers. marks: numbers that have ticks; (): both ends and round numbers
+    between them.
     """
 
     low: float = 0.0
@@ -35,14 +36,14 @@ class Coordinate(NamedTuple):
     choices: tuple[object, ...] = ()
 
     def place(self, value: Any) -> float:
-        """Height of a value on the axis, 0 to 1."""
+        """Return the height of a value on the axis, 0 to 1."""
         if self.choices:
             return (self.choices.index(value) + 0.5) / len(self.choices)
         low, high, at = (float(np.log(v)) if self.is_log else float(v) for v in (self.low, self.high, value))
         return (at - low) / (high - low) if high > low else 0.5
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Heights and labels: of every choice, or of the marks, or of both ends and round numbers between them."""
+        """Return the ticks as (height, label): every choice, or the marks, or both ends and round numbers between."""
         if self.choices:
             return [(self.place(choice), _shortened(str(choice))) for choice in self.choices]
         locator: Locator = LogLocator() if self.is_log else MaxNLocator(MOST_TICKS)
@@ -55,7 +56,7 @@ class Coordinate(NamedTuple):
 
 
 def _labels(values: Sequence[float]) -> list[str]:
-    """The values with as few digits as tell them apart, three or more."""
+    """Format values with the fewest significant digits, three or more, for which all texts differ."""
     digits = 3
     while len({f"{value:.{digits}g}" for value in values}) < len(values) and digits < 17:
         digits += 1
@@ -70,17 +71,20 @@ def _shortened(text: str) -> str:
 
 
 def objective_history(trials: Sequence[Row], path: str | Path, *, quantity: str, lowest_is_best: bool) -> Path:
-    """Write a PNG of the objective trial by trial; see :func:`objective_history_figure`."""
+    """Write a PNG of the objective trial by trial; returns its path. See :func:`objective_history_figure`."""
     return save(objective_history_figure(trials, quantity=quantity, lowest_is_best=lowest_is_best), path)
 
 
-def objective_history_figure(trials: Sequence[Row], *, quantity: str, lowest_is_best: bool) -> Figure:
-    """The objective against the number of the trial, with the best so far as a line.
+def objective_history_figure(
+    trials: Sequence[Row], *, quantity: str, lowest_is_best: bool, narrow: bool = False
+) -> Figure:
+    """Plot the objective against the number of the trial, with the best value so far as a line.
 
-    trials: rows in order, each with ``number``, ``state`` (``complete``, ``pruned``, ``failed``, others are left out),
-        and ``value``, which may be None unless the trial is complete; that of a pruned one is its last validation
-        loss.
+    trials: rows in order, each with ``number``, ``state`` (``complete``, ``pruned`` or ``failed``; trials with other
+        states are left out), and ``value``, which may be None unless the trial is complete. The value of a pruned
+        trial is its last validation loss.
     quantity: label of the y axis: the objective with its unit, if any.
+    narrow: True for a phone.
 
     The y axis is logarithmic if all values are positive and span more than a factor of 30. RnnaudioError if no trial
     is complete.
@@ -91,7 +95,7 @@ def objective_history_figure(trials: Sequence[Row], *, quantity: str, lowest_is_
     numbers, values = _columns(complete)
     best = (np.minimum if lowest_is_best else np.maximum).accumulate(values)
     pruned = _columns([row for row in trials if row["state"] == "pruned" and row["value"] is not None])
-    figure = new_figure(8.0, 4.2)
+    figure = new_figure(8.0, 4.2, narrow)
     axes = figure.add_subplot()
     axes.step(numbers, best, where="post", color=VERMILION, linewidth=1.5, label="best so far")
     axes.plot(numbers, values, "o", color=BLUE, markersize=5, label="complete")
@@ -103,7 +107,7 @@ def objective_history_figure(trials: Sequence[Row], *, quantity: str, lowest_is_
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2 if narrow else 4, frameon=False, fontsize=9)
     return figure
 
 
@@ -121,18 +125,19 @@ def _mark_failed(axes: Axes, numbers: Sequence[int]) -> None:
 
 
 def importances(shares: Mapping[str, float], path: str | Path, *, quantity: str) -> Path:
-    """Write a PNG of the importance of settings; see :func:`importances_figure`."""
+    """Write a PNG of the importance of settings; returns its path. See :func:`importances_figure`."""
     return save(importances_figure(shares, quantity=quantity), path)
 
 
-def importances_figure(shares: Mapping[str, float], *, quantity: str) -> Figure:
-    """A bar for each setting: its share, from 0 to 1, in the differences between trials; the first on top.
+def importances_figure(shares: Mapping[str, float], *, quantity: str, narrow: bool = False) -> Figure:
+    """Plot a bar for each setting: its share, from 0 to 1, in the differences between trials; the first on top.
 
-    quantity: the objective, in which trials differ. RnnaudioError if there is no setting.
+    shares: name of the setting -> share. quantity: name of the objective, whose differences between trials are meant.
+    narrow: True for a phone. RnnaudioError if there is no setting.
     """
     if not shares:
         raise RnnaudioError("sweep: got no settings, expected one or more; wait until more trials have ended")
-    figure = new_figure(8.0, 1.0 + 0.32 * len(shares))
+    figure = new_figure(8.0, 1.0 + 0.32 * len(shares), narrow)
     axes = figure.add_subplot()
     places = np.arange(len(shares))[::-1]
     axes.barh(places, list(shares.values()), color=BLUE, height=0.65)
@@ -142,7 +147,8 @@ def importances_figure(shares: Mapping[str, float], *, quantity: str) -> Figure:
         )
     axes.set_yticks(places, list(shares), fontsize=9)
     axes.set_xlim(0.0, 1.1 * max(*shares.values(), 0.1))
-    axes.set_xlabel(f"share in the differences between trials ({quantity})")
+    joint = "\n" if narrow else " "
+    axes.set_xlabel(f"share in the differences between trials{joint}({quantity})")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -158,7 +164,10 @@ def parallel_coordinates(
     quantity: str,
     lowest_is_best: bool,
 ) -> Path:
-    """Write a PNG of each trial as a line through its settings; see :func:`parallel_coordinates_figure`."""
+    """Write a PNG of each trial as a line through its settings; returns its path.
+
+    See :func:`parallel_coordinates_figure`.
+    """
     figure = parallel_coordinates_figure(
         trials, coordinates=coordinates, quantity=quantity, lowest_is_best=lowest_is_best
     )
@@ -168,7 +177,7 @@ def parallel_coordinates(
 def parallel_coordinates_figure(
     trials: Sequence[Row], *, coordinates: Mapping[str, Coordinate], quantity: str, lowest_is_best: bool
 ) -> Figure:
-    """Each trial as a line through its settings, an axis each, to its objective at the right; the best is heavy.
+    """Plot each trial as a line through its settings, an axis each, to its objective at the right; the best is thick.
 
     trials: rows, each with ``value`` and ``settings``, a mapping of all names of ``coordinates`` to values. Better
         values have darker lines.
@@ -224,7 +233,7 @@ def _plot_axes(axes: Axes, coordinates: Mapping[str, Coordinate]) -> None:
 
 
 def _in_lines(name: str, most: int = 18) -> str:
-    """The name, broken at spaces and after dots into lines of at most ``most`` letters, where that is possible."""
+    """Break a name at spaces and after dots into lines of at most ``most`` letters, where possible."""
     lines = [""]
     for word in name.replace(".", ". ").split():
         joint = "" if not lines[-1] or lines[-1].endswith(".") else " "

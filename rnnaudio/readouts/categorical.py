@@ -13,8 +13,8 @@ from rnnaudio.readouts.readout import Sampling, blocks, sampled_component
 class Categorical:
     """A categorical distribution for each value: probabilities softmax(logits), one logit for each of n_levels levels.
 
-    The model has n_levels parameters per value (P of :class:`Readout`). The order of the levels does not matter.
-    ``kernel`` and ``kernel_constants``: see :class:`LevelReadout`.
+    There are P = n_levels parameters per value (see :class:`Readout`). Levels that are near to each other are not
+    treated as similar. ``kernel`` and ``kernel_constants``: see :class:`LevelReadout`.
     """
 
     n_levels: int

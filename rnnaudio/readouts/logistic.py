@@ -21,17 +21,17 @@ class LogisticMixture:
         P(level l) = sum_k w_k [F((v_l + d - m_k) / s_k) - F((v_l - d - m_k) / s_k)],   F(x) = 1 / (1 + e^-x)
 
     The n_levels levels stand for values v from -1 to 1, 2 d apart; the lowest level includes all smaller values, the
-    highest level all larger values. With K = ``n_components``, there are 3 K parameters per value: the logits of the
-    weights w, then raw m, then raw s, with
+    highest level all larger values. With K = ``n_components``, there are P = 3 K parameters per value (see
+    :class:`Readout`): the logits of the weights w, then raw m, then raw s, with
 
-        m = unit (raw m),   s = unit (softplus(raw s) + least),   unit least = LEAST_SCALE 2 d
+        m = unit (raw m),   s = unit (softplus(raw s) + least),   least = LEAST_SCALE 2 d / unit
 
     ``unit`` is the typical size of a prediction error in v, so that a model's outputs are of the order of 1.
     ``kernel``: see :class:`LevelReadout`.
 
-    To sample a value, a component is sampled from softmax(logits / temperature); the value is m + temperature s
-    log(u / (1 - u)) of this component, u ~ U(0, 1), rounded to the nearest level. With top-k or nucleus sampling, a
-    level is sampled from the levels' :meth:`probabilities` instead.
+    To sample a value, a component is sampled from softmax(logits / temperature). With u ~ U(0, 1), and with m and s of
+    this component, the value is m + temperature s log(u / (1 - u)), rounded to the nearest level. With top-k or
+    nucleus sampling, a level is sampled from the levels' :meth:`probabilities` instead.
 
     RnnaudioError for fewer than 1 component or 2 levels, or a unit that is not above 0.
     """

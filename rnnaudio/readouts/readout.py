@@ -1,4 +1,4 @@
-"""The interfaces of read-outs, and the functions that they share."""
+"""Interfaces of read-outs, and functions that several read-outs use."""
 
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ class Sampling(Protocol):
         ...
 
     def sample(self, logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """Sample a code for each row of logits: logits (rows, n_codes), random numbers U(0, 1) (rows,) -> (rows,)."""
+        """Sample a code for each row: logits (rows, n_codes), random numbers U(0, 1) (rows,) -> codes (rows,)."""
         ...
 
 
@@ -70,7 +70,7 @@ class LevelReadout(Readout, Protocol):
 
     @property
     def kernel(self) -> str:
-        """The name, in :data:`rnnaudio.kernels.samples.SAMPLERS`, of the kernel that computes ``sample``.
+        """Name of the kernel that computes ``sample``, in :data:`rnnaudio.kernels.samples.SAMPLERS`.
 
         An empty string if there is no such kernel.
         """
@@ -84,8 +84,8 @@ class LevelReadout(Readout, Protocol):
     def shifted(self, prediction: Array, centre: Array) -> Array:
         """Return a prediction (..., P n), P parameters per value, with ``centre`` (..., n) added to the locations.
 
-        The locations are those of the distributions. ``centre`` is on the scale on which the levels stand for values
-        from -1 to 1. ValueError if the distributions have no location.
+        A location is the mean of a distribution, or of a component of a mixture. ``centre`` is on the scale on which
+        the levels stand for values from -1 to 1. ValueError if the distributions have no location.
         """
         ...
 

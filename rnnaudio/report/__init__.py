@@ -1,6 +1,6 @@
 """HTML pages on runs."""
 
 from rnnaudio.report.page import Findings, replace_findings, write_report
-from rnnaudio.report.players import Deck
+from rnnaudio.report.players import Deck, Pressed, pressed
 
-__all__ = ["Deck", "Findings", "replace_findings", "write_report"]
+__all__ = ["Deck", "Findings", "Pressed", "pressed", "replace_findings", "write_report"]

@@ -6,13 +6,14 @@ from running any script but the page's own. The page follows the reader's light 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.markup import Rows, escape, paragraphs, table
+from rnnaudio.plots import Drawn
 from rnnaudio.records import read_text
 from rnnaudio.report.frame import END, page, picture
 from rnnaudio.report.players import Deck, players
@@ -22,14 +23,14 @@ FINDINGS, END_OF_FINDINGS = "<!-- findings -->", "<!-- end of findings -->"
 
 
 class Findings(NamedTuple):
-    """Reasons why a run sounds as it does: the part of its page that a later diagnosis may replace.
+    """Reasons why a run sounds as it does: the part of the page on the run that a later diagnosis may replace.
 
     heading
         heading of the part.
     lead
         plain text; paragraphs are separated by an empty line.
     items
-        a name and lines of plain text for each, most important first.
+        for each reason its name and lines of plain text, most important first.
     pictures
         caption -> PNG file; folded up until the reader opens them.
     explanations
@@ -49,7 +50,7 @@ def write_report(
     title: str,
     summary: str,
     tables: Mapping[str, Rows],
-    pictures: Mapping[str, Path | bytes],
+    pictures: Mapping[str, Path | Drawn],
     sounds: Deck | None = None,
     findings: Findings | None = None,
     notes: Sequence[str] = (),
@@ -62,7 +63,8 @@ def write_report(
     summary: plain text; paragraphs are separated by an empty line.
     tables: heading -> rows (one dict per row; the columns are all keys, in order of first appearance), or one dict,
         such as a configuration, shown as names and values. A value may be a :class:`rnnaudio.markup.Link`.
-    pictures: caption -> PNG file, or its contents. The page names each missing or invalid file in its place.
+    pictures: caption -> PNG file, with its narrow form beside it, or the contents of both. The page names each missing
+        or invalid file in its place.
     sounds: sounds to play, with their spectrograms.
     findings: shown below the summary.
     notes: plain text each, such as versions and warnings of the run.
@@ -72,25 +74,35 @@ def write_report(
     All text is escaped. Raises RnnaudioError if the page cannot be written.
     """
     words = explanations or {}
-    found = _findings(findings) if findings else ""
-    sections = [f"<h1>{escape(title)}</h1>", *paragraphs(summary), FINDINGS, found, END_OF_FINDINGS]
-    sections += _tables(first or {}, words)
-    if sounds:
-        sections += ["<h2>Sounds</h2>", players(sounds)]
-    if pictures:
-        shown = (picture(name, source, words.get(name, "")) for name, source in pictures.items())
-        sections += ["<h2>Pictures</h2>", *shown]
-    sections += _tables(tables, words)
-    if notes:
-        sections += ["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]
-    return write_atomically(path, page(title, "\n".join(sections), sounds.scripts if sounds else []).encode())
+
+    def body() -> Iterator[str]:
+        found = _findings(findings) if findings else ""
+        yield from _lines([f"<h1>{escape(title)}</h1>", *paragraphs(summary), FINDINGS, found, END_OF_FINDINGS])
+        yield from _lines(_tables(first or {}, words))
+        if sounds:
+            yield "<h2>Sounds</h2>\n"
+            yield from players(sounds)
+            yield "\n"
+        if pictures:
+            yield "<h2>Pictures</h2>\n"
+            yield from _lines(picture(name, source, words.get(name, "")) for name, source in pictures.items())
+        yield from _lines(_tables(tables, words))
+        if notes:
+            yield from _lines(["<h2>Notes</h2><ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"])
+
+    parts = page(title, body(), sounds.scripts if sounds else [])
+    return write_atomically(path, (part.encode() for part in parts))
+
+
+def _lines(parts: Iterable[str]) -> Iterator[str]:
+    return (f"{part}\n" for part in parts)
 
 
 def replace_findings(path: str | Path, findings: Findings) -> Path:
-    """Replace the findings in the page ``path``, written by :func:`write_report`; return the path.
+    """Replace the findings in the page ``path``, written by :func:`write_report`; returns the path.
 
-    In a page of an earlier version, which has no place for them, they come last. Raises RnnaudioError if the page
-    cannot be read or written; it is then left unchanged.
+    In a page of an earlier version of the package, which has no place for findings, they are added at the end. Raises
+    RnnaudioError if the page cannot be read or written; it is then left unchanged.
     """
     path = Path(path)
     try:

@@ -5,10 +5,11 @@ for (const deck of document.querySelectorAll(".deck")) {
   const buttons = [...deck.querySelectorAll(".choose")];
   const lanes = [...deck.querySelectorAll(".lane")];
   const [scroll, time, cursor] = [".scroll", ".time", ".cursor"].map((name) => deck.querySelector(name));
-  const seconds = Number(time.dataset.seconds);
+  const seconds = time ? Number(time.dataset.seconds) : 0; // a page for votes shows no spectrograms
   let chosen = 0;
 
   function show() {
+    if (!time) return;
     const x = (sounds[chosen].currentTime / seconds) * time.clientWidth;
     cursor.style.transform = `translateX(${x}px)`;
     if (!sounds[chosen].paused) scroll.scrollLeft = x - scroll.clientWidth / 2;
@@ -50,7 +51,7 @@ for (const deck of document.querySelectorAll(".deck")) {
     sound.addEventListener("seeked", () => k === chosen && show());
   });
   buttons.forEach((button, k) => button.addEventListener("click", () => choose(k)));
-  time.addEventListener("click", (event) => {
+  time?.addEventListener("click", (event) => {
     seek(((event.clientX - time.getBoundingClientRect().left) / time.clientWidth) * seconds);
   });
   document.addEventListener("keydown", (event) => {

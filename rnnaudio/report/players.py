@@ -1,13 +1,17 @@
-"""Players of several sounds on a page, their spectrograms on one axis of time that follows the playing position."""
+"""Players of several sounds on a page, and their spectrograms on a common axis of time.
+
+A cursor on this axis follows the playing position.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from rnnaudio.audio.clip import Clip
+from rnnaudio.audio.clip import Clip, player
+from rnnaudio.audio.ogg import as_ogg
 from rnnaudio.markup import data_uri, escape, paragraphs
-from rnnaudio.plots import Strip, spectrogram_strips
+from rnnaudio.plots import Levels, Strip, levels_of, spectrogram_strips
 
 PIXELS_PER_SECOND = 40
 MOST_PIXELS = 12_000  # of the axis of time: minutes of sound are drawn closer
@@ -17,60 +21,100 @@ N_KEYS = 9
 LEAST_VOTE, MOST_VOTE = 1, 5
 
 
-class Deck(NamedTuple):
-    """Sounds to be compared, by name.
+class Pressed(NamedTuple):
+    """A sound as it is embedded in a page.
 
-    prime_seconds: length of the prime that all begin with, marked by a line; None: no line. highest_hz: upper edge of
-    the spectrograms; None: half the highest sample rate. ballot: an identifier of the page, if listeners are to vote:
-    the page then saves their votes, with the identifier, as JSON; empty: no votes.
+    ogg
+        the sound, compressed to the contents of an Ogg Vorbis file.
+    levels
+        levels of its spectrogram.
+    words, wav
+        as in :class:`Clip`.
     """
 
-    clips: Mapping[str, Clip]
+    ogg: bytes
+    levels: Levels
+    words: str = ""
+    wav: str = ""
+
+
+def pressed(clip: Clip) -> Pressed:
+    """Compress a clip and compute the levels of its spectrogram.
+
+    The result takes some 5 kB per second of sound; the samples of a clip at 16 kHz take 64 kB per second.
+    """
+    levels = levels_of(clip.audio, clip.sample_rate_hz)
+    return Pressed(as_ogg(clip.audio, clip.sample_rate_hz), levels, clip.words, clip.wav)
+
+
+class Deck(NamedTuple):
+    """Sounds to be compared, by name. Those that are :class:`Pressed` need little memory.
+
+    prime_seconds: length of the prime with which all sounds begin, marked by a line; None: no line. highest_hz: upper
+    edge of the spectrograms; None: half the highest sample rate. ballot: identifier of the page if listeners are to
+    vote; empty: no votes. With a ballot, the page saves votes and identifier as JSON, and shows no spectrograms,
+    because these would reveal which sound is which.
+    """
+
+    clips: Mapping[str, Clip | Pressed]
     prime_seconds: float | None = None
     highest_hz: float | None = None
     ballot: str = ""
 
     @property
     def scripts(self) -> list[str]:
-        """Names of the scripts that the page needs."""
-        return ["players.js", "votes.js"] if self.ballot else ["players.js"]
+        """File names of the scripts that the page needs."""
+        return ["players.js", "saving.js", "votes.js"] if self.ballot else ["players.js"]
 
 
-def players(deck: Deck) -> str:
-    """Make the players and spectrograms of a deck. The page needs the scripts of the deck.
+def players(deck: Deck) -> Iterator[str]:
+    """Yield the HTML of the players of a deck, and of its spectrograms or its ballot, in parts.
 
-    Without scripts, the players work, the spectrograms stand still, and votes cannot be saved.
+    The page needs the scripts of the deck. Without scripts, the players work, but the spectrograms do not follow the
+    sound, and votes cannot be saved.
     """
-    clips = list(deck.clips.values())
-    rates = [clip.sample_rate_hz for clip in clips]
-    highest = deck.highest_hz or max(rates) / 2
-    strips = spectrogram_strips([clip.audio for clip in clips], rates, highest_hz=highest)
+    clips = {name: clip if isinstance(clip, Pressed) else pressed(clip) for name, clip in deck.clips.items()}
+    yield f'<section class="deck">\n<p>{escape(_how_to_read(deck))}</p>\n<div class="players">\n'
+    for k, (name, clip) in enumerate(clips.items(), 1):
+        yield _player(k, name, clip, bool(deck.ballot))
+    yield "</div>\n"
+    if deck.ballot:
+        yield ballot(deck.ballot)
+    else:
+        yield from _spectrograms(deck, {name: clip.levels for name, clip in clips.items()})
+    yield "</section>"
+
+
+def _spectrograms(deck: Deck, levels: Mapping[str, Levels]) -> Iterator[str]:
+    """Yield the HTML of the spectrograms of ``levels``, one below the other, on a common axis of time."""
+    highest = deck.highest_hz or max(one.sample_rate_hz for one in levels.values()) / 2
+    strips = spectrogram_strips(list(levels.values()), highest_hz=highest)
     seconds = max(max(strip.seconds for strip in strips), 1e-3)
-    each = (_player(k, name, clip, bool(deck.ballot)) for k, (name, clip) in enumerate(deck.clips.items(), 1))
-    lanes = (_lane(name, strip, seconds) for name, strip in zip(deck.clips, strips, strict=True))
-    prime = (
-        ""
-        if deck.prime_seconds is None
-        else f'<div class="prime" style="left:{_share(deck.prime_seconds, seconds)}"></div>'
-    )
     pixels = min(PIXELS_PER_SECOND * seconds, MOST_PIXELS)
-    return f"""<section class="deck">
-<p>{escape(_how_to_read(deck))}</p>
-<div class="players">
-{"".join(each)}</div>
-<div class="strips">
-<div class="pitch" aria-hidden="true">{"".join(_pitch(k, highest) for k in range(1, len(clips) + 1))}</div>
+    yield f"""<div class="strips">
+<div class="pitch" aria-hidden="true">{"".join(_pitch(k, highest) for k in range(1, len(levels) + 1))}</div>
 <div class="scroll" tabindex="0" role="group" aria-label="Spectrograms">
 <div class="time" data-seconds="{seconds:.6g}" style="width:max(100%, {pixels:.0f}px)">
-{"".join(lanes)}<div class="axis" aria-hidden="true">{_times(seconds, pixels)}</div>
-{prime}<div class="cursor"></div>
+"""
+    for name, strip in zip(levels, strips, strict=True):
+        yield _lane(name, strip, seconds)
+    yield f"""<div class="axis" aria-hidden="true">{_times(seconds, pixels)}</div>
+{_prime(deck, seconds)}<div class="cursor"></div>
 </div></div></div>
-{_ballot(deck.ballot) if deck.ballot else ""}</section>"""
+"""
+
+
+def _prime(deck: Deck, seconds: float) -> str:
+    if deck.prime_seconds is None:
+        return ""
+    return f'<div class="prime" style="left:{_share(deck.prime_seconds, seconds)}"></div>'
 
 
 def _how_to_read(deck: Deck) -> str:
     n = min(len(deck.clips), N_KEYS)
     keys = f"1 to {n} choose the sound and keep the time, " if n > 1 else ""
+    if deck.ballot:
+        return f"Keys: space plays and pauses, {keys}the arrows move by 2 s."
     line = ", up to the dashed line all are the prime" if deck.prime_seconds is not None else ""
     return (
         f"Keys: space plays and pauses, {keys}the arrows move by 2 s. In the spectrograms time runs to the right, "
@@ -78,12 +122,12 @@ def _how_to_read(deck: Deck) -> str:
     )
 
 
-def _player(number: int, name: str, clip: Clip, is_voted_on: bool) -> str:
+def _player(number: int, name: str, clip: Pressed, is_voted_on: bool) -> str:
     wav = f'<p><a href="{escape(clip.wav)}" download>{escape(clip.wav)}</a></p>' if clip.wav else ""
     return (
         f'<figure class="player"><figcaption><button class="choose" aria-pressed="false">{number} '
         f"<strong>{escape(name)}</strong></button></figcaption>"
-        f"{clip.player(name)}"
+        f"{player(name, clip.ogg)}"
         f"{''.join(paragraphs(clip.words))}{wav}"
         f"{_vote(name) if is_voted_on else ''}</figure>\n"
     )
@@ -96,7 +140,11 @@ def _vote(name: str) -> str:
     return f'<div class="votes"><fieldset><legend>{question}</legend>{marks}</fieldset></div>'
 
 
-def _ballot(page: str) -> str:
+def ballot(page: str) -> str:
+    """Make the HTML of a field for the listener's name and a button that saves the votes; needs ``saving.js``.
+
+    page: identifier of the page, which is saved with the votes.
+    """
     return (
         f'<p class="votes" data-page="{escape(page)}"><label>Your name or initials, if you like: '
         '<input type="text" id="voter" maxlength="60"></label> <button id="save-votes">Save the votes</button> '

@@ -1,5 +1,5 @@
 "use strict";
-// Votes of a listener, saved as JSON by the browser: nothing leaves the page by itself.
+// Votes of a listener on each sound of a page.
 {
   const saved = document.getElementById("saved");
   document.getElementById("save-votes").addEventListener("click", () => {
@@ -9,16 +9,7 @@
       saved.textContent = "Nothing is chosen yet.";
       return;
     }
-    const content = {
-      page: document.querySelector("[data-page]").dataset.page,
-      voter: document.getElementById("voter").value,
-      votes: Object.fromEntries(chosen.map((input) => [input.dataset.clip, Number(input.value)])),
-    };
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 2) + "\n"], { type: "application/json" }));
-    link.download = "votes.json";
-    link.click();
-    URL.revokeObjectURL(link.href);
-    saved.textContent = missing ? `Saved as votes.json; ${missing} without a vote.` : "Saved as votes.json.";
+    const file = saveVotes(Object.fromEntries(chosen.map((input) => [input.dataset.clip, Number(input.value)])));
+    saved.textContent = missing ? `Saved as ${file}; ${missing} without a vote.` : `Saved as ${file}.`;
   });
 }

@@ -1,1 +1,5 @@
-"""Training, generation, reports and diagnosis of runs on audio, as called by the command line and experiments."""
+"""Runs on audio: training, resuming, generation, reports and diagnosis, for the command line and for experiments.
+
+A run is a folder with a checkpoint and the files made from it. Its recipe is the kind of run: frames, codes or
+samples.
+"""

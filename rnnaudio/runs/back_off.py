@@ -1,4 +1,7 @@
-"""Backing off: a run that breaks down returns to its last validation and continues with half the learning rate."""
+"""Backing off: a run that breaks down returns to its last validation and continues with half the learning rate.
+
+A run breaks down at a loss or gradient that is not finite.
+"""
 
 from collections.abc import Callable
 from math import isfinite
@@ -14,10 +17,11 @@ from rnnaudio.training import Run, checkpoint
 
 
 class Attempt(Protocol):
-    """Function that trains a run until it ends or breaks down, and returns its progress.
+    """Type of a function that trains a run until it ends or breaks down; returns the progress of the run.
 
-    halvings: how often the learning rate is halved. resume: True to continue from the checkpoint, False to start anew.
-    on_update: function called before each update with the number of the update, from 0; None: no function.
+    halvings: the learning rate is that of the settings times 2^-halvings. resume: True to continue from the
+    checkpoint, False to start anew. on_update: function called before each update with its index, from 0; None: no
+    function.
     """
 
     def __call__(self, halvings: int, resume: bool, on_update: Callable[[int], None] | None) -> Run: ...
@@ -35,15 +39,29 @@ def trained(
     on_update: Callable[[int], None] | None,
     ranks: Ranks = ALONE,
 ) -> Run:
-    """Train a run, backing off each time it breaks down; returns its progress.
+    """Train a run; each time it breaks down, train on from its last validation at half the learning rate.
 
-    attempt: trains the run. most: how often the run may back off, over all sessions; 0: never. halvings: how often it
-    has backed off already. validate_every: number of updates between validations. resume, on_update: see
-    :class:`Attempt`. ranks: the processes that train together, all of which call this function; the first alone writes
-    files.
+    attempt
+        trains the run until it ends or breaks down.
+    model
+        the model that ``attempt`` trains, with its initial parameters.
+    run_dir
+        the folder of the run, which holds its checkpoints.
+    most
+        number of times that the run may back off, over all sessions; 0: never.
+    halvings
+        number of times that it has backed off in earlier sessions.
+    validate_every
+        number of updates between validations.
+    resume, on_update
+        see :class:`Attempt`.
+    ranks
+        the processes that train together, all of which call this function; only the first writes files.
 
-    A run that backs off returns to its last validation, not to its last checkpoint, so that it takes the same course
-    wherever it is interrupted; a run that was never validated starts again.
+    Returns the progress of the last attempt. A run that backs off returns to its last validation, not to its last
+    checkpoint, so that its results do not depend on the times of checkpoints or interruptions. A run that was never
+    validated starts again with the initial parameters. RnnaudioError if a checkpoint cannot be written, and the errors
+    of ``attempt``.
     """
     mark, path, initial = Path(run_dir) / checkpoint.VALIDATED, checkpoint.path_in(run_dir), model.get_values()
     if ranks.is_first and not (most and resume):
@@ -72,7 +90,10 @@ def trained(
 
 
 def _return_to(mark: Path, path: Path, run: Run) -> None:
-    """Make the checkpoint that of the last validation, at ``mark``; remove it if there never was one."""
+    """Replace the checkpoint at ``path`` by that of the last validation, at ``mark``.
+
+    If there is no file at ``mark``, the checkpoint is removed if the run was never validated, and kept otherwise.
+    """
     if mark.exists():
         _link(mark, path)
     elif not any(isfinite(row["valid"]) for row in run.history):  # never validated, in any session

@@ -1,28 +1,51 @@
-"""Parts shared by recipes whose loss is in bits: optimizer, schedule and limits, and a baseline from code counts."""
+"""Parts shared by the recipes ``codes`` and ``samples``, whose loss is in bits."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Sequence, Set
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from rnnaudio.data.code_batches import CodeBatch
+from rnnaudio.audio.arrays import Codes
 from rnnaudio.optimizers import Adam
 from rnnaudio.runs.config import RunConfig
-from rnnaudio.runs.recipe import Fitting
+from rnnaudio.runs.recipe import Fitting, Recipe
 from rnnaudio.training import EarlyStopping, Limits, WarmupCosine
 
 NEVER = 1_000_000  # patience in validations: only the limits end such a run
 
 
 class BitsConfig(RunConfig, Protocol):
-    """The settings that :func:`fitting` needs."""
+    """Protocol of the settings that :func:`fitting` reads. ``validate_every``: updates between validations."""
 
     @property
     def validate_every(self) -> int: ...
 
 
+B = TypeVar("B", bound=BitsConfig)
+
+
+class BitsRecipe(Recipe[B]):
+    """Base class of recipes whose loss is in bits.
+
+    Their learning rate falls over ``max_updates`` updates, so that this limit cannot change when a run is resumed.
+    """
+
+    def may_change(self, config: B) -> Set[str]:
+        return super().may_change(config) - {"max_updates"}
+
+    def in_words(self, loss: float) -> str:
+        return f"{loss:.3f} {self.quantity}"
+
+
+class HasCodes(Protocol):
+    """Protocol of a batch with an array ``codes`` of whole numbers, (time, batch, stages)."""
+
+    @property
+    def codes(self) -> Codes: ...
+
+
 def fitting(config: BitsConfig, patience: int = 0) -> Fitting:
-    """Return the training rules: Adam with a cosine schedule until a limit of the config is reached.
+    """Make the training rules of a config: Adam with a warm-up and cosine schedule, and the limits of the config.
 
     The gradient norm is clipped to 1. patience: number of validations without improvement after which training stops
     early; 0: no early stopping.
@@ -37,17 +60,23 @@ def fitting(config: BitsConfig, patience: int = 0) -> Fitting:
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:
-    """Schedule that rises to ``learning_rate`` in 10 % of the updates, 100 at most, then falls to 3 % by a cosine."""
+    """Make a schedule: a linear warm-up to ``learning_rate``, then half a cosine down to 3 % of it.
+
+    The warm-up takes 10 % of ``max_updates``, and 100 updates at most; the cosine ends at ``max_updates``.
+    """
     return WarmupCosine(learning_rate, min(100, max_updates // 10), max_updates, 0.03)
 
 
-def bits_by_counts(sequences: Sequence[np.ndarray], validation: Sequence[CodeBatch], n_context: int = 1) -> float:
-    """Bits per frame, on validation windows, of a unigram model: code frequencies from the training sequences.
+def bits_by_counts(sequences: Sequence[np.ndarray], validation: Sequence[HasCodes], n_context: int = 1) -> float:
+    """Compute the bits per frame that a unigram model of the training codes needs for the validation windows.
 
-    A code that occurs c times among the n training frames costs log2((n + k) / (c + 1)) bits, where k - 1 is the
-    highest code of the stage in training and validation; mean over frames, summed over stages. sequences: the training
-    sequences, (n_frames, n_stages) whole numbers each. n_context: frames at the start of a window that are not
-    predicted.
+        sum over stages of the mean over frames of log2((n + k) / (c + 1))
+
+    c is the number of training frames that have the frame's code at this stage, n the number of all training frames,
+    and k the number of codes of the stage: 1 + the highest code in training and validation.
+
+    sequences: the training sequences, (n_frames, n_stages) whole numbers each. validation: batches of windows.
+    n_context: number of frames at the start of each window that are not predicted.
     """
     bits = 0.0
     for stage in range(sequences[0].shape[1]):

@@ -18,10 +18,12 @@ WITHOUT_LIMIT = ("minutes", "max_gradient_norm")  # infinity means that there is
 
 
 class RunConfig(Settings, Protocol):
-    """The settings that every recipe has.
+    """Protocol of the settings that every recipe has.
 
-    ``minutes``: training time, ``checkpoint_minutes``: training time between checkpoints, both in minutes.
-    ``preflight``: whether the preflight runs before a training.
+    ``seed``: seed of all random numbers. ``learning_rate``: the learning rate, the highest one of a schedule.
+    ``minutes``, ``max_updates``: limits on the training time, in minutes, and on the number of updates.
+    ``checkpoint_minutes``: training time between checkpoints, in minutes. ``preflight``: True to try toy problems
+    before training.
     """
 
     @property
@@ -44,12 +46,12 @@ class RunConfig(Settings, Protocol):
 
 
 def to_dict(config: Settings) -> dict[str, Plain]:
-    """Convert a config to plain values, from which :func:`from_dict` restores it."""
+    """Convert a config to a nested dictionary of plain values, by setting; :func:`from_dict` is the inverse."""
     return dataclasses.asdict(config)
 
 
 def read_toml(path: Path) -> dict[str, Plain]:
-    """Read a TOML file as nested dictionaries; RnnaudioError if it cannot be read, is not TOML, or has over 1 MB."""
+    """Read a TOML file into nested dictionaries; RnnaudioError if it cannot be read, is not TOML, or exceeds 1 MB."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_TOML_BYTES + 1)  # of a device, there is no end
@@ -64,7 +66,7 @@ def read_toml(path: Path) -> dict[str, Plain]:
 
 
 def as_toml(values: Mapping[str, Plain]) -> str:
-    """Format plain values as TOML, with None as ``"none"``, since TOML has no null."""
+    """Format plain values as TOML text; None becomes the string ``"none"``, since TOML has no null."""
 
     def plain(value: Plain) -> Plain:
         if isinstance(value, Mapping):
@@ -82,10 +84,17 @@ def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return rows
 
 
-def require_more_than_zero(config: Settings, *names: str) -> None:
-    """Check that each of the settings ``names`` is None, or more than 0 and finite.
+def shown(value: Any, digits: int = 6) -> str:
+    """Format the value of a setting as it is typed: lists with commas, floats with ``digits`` significant digits."""
+    if isinstance(value, list | tuple):
+        return ",".join(shown(one, digits) for one in value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
-    ``minutes`` and ``max_gradient_norm`` may be infinite, which means no limit. RnnaudioError for the first wrong one.
+
+def require_more_than_zero(config: Settings, *names: str) -> None:
+    """Check that each of the settings ``names`` is None, or more than 0 and finite; RnnaudioError if one is not.
+
+    ``minutes`` and ``max_gradient_norm`` may also be infinite, which means no limit.
     """
     for name in names:
         value = getattr(config, name)
@@ -94,7 +103,7 @@ def require_more_than_zero(config: Settings, *names: str) -> None:
 
 
 def require_zero_or_more(config: Settings, *names: str) -> None:
-    """Check that each of the settings ``names`` is 0 or more, and finite. RnnaudioError for the first that is not."""
+    """Check that each of the settings ``names`` is 0 or more, and finite; RnnaudioError for the first that is not."""
     for name in names:
         value = getattr(config, name)
         if not 0 <= value < math.inf:
@@ -105,7 +114,7 @@ MOST_HALVINGS = 100  # of the learning rate, beyond which nothing of it is left
 
 
 def require_at_most(config: Settings, most: int, *names: str) -> None:
-    """Check that none of the settings ``names`` exceeds ``most``. RnnaudioError for the first that does."""
+    """Check that none of the settings ``names`` exceeds ``most``; RnnaudioError for the first that does."""
     for name in names:
         if getattr(config, name) > most:
             raise RnnaudioError(f"{name} is {getattr(config, name)}; expected {most} at most")

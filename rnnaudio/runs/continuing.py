@@ -1,4 +1,4 @@
-"""Trained runs of any recipe, which continue sound, and detection of continuations that are no longer alive."""
+"""Loaded runs of any recipe, which continue sound, and detection of continuations that no longer sound like music."""
 
 import time
 from abc import ABC, abstractmethod
@@ -57,9 +57,9 @@ class SamplingOptions:
             check_seed(self.seed, "sampling_seed")
 
     def schedule(self, own: float) -> SamplingSchedule:
-        """Make the sampling schedule of a continuation; ``own``: the run's temperature, used if none is set here.
+        """Make the sampling schedule of a continuation.
 
-        RnnaudioError for options out of range.
+        own: the run's default temperature, used if ``temperatures`` is empty. RnnaudioError for options out of range.
         """
         return SamplingSchedule(self.temperatures or (own,), self.top_k, self.nucleus)
 
@@ -69,10 +69,12 @@ AS_TRAINED = SamplingOptions()
 
 @dataclass(frozen=True)
 class LoadedRun(ABC):
-    """A trained model with its settings and its record; each recipe has a subclass, which defines how sound is made.
+    """A trained model with its settings and its record, ready to continue sound; each recipe has a subclass.
 
-    config: the settings, an instance of the recipe's config class. record: the record in the checkpoint, see
-    :class:`rnnaudio.runs.record.SavedRun`.
+    config: the settings, an instance of the recipe's config class. model: the model with its trained parameters.
+    record: the record in the checkpoint, see :class:`rnnaudio.runs.record.SavedRun`.
+
+    A subclass defines :meth:`blocks`, which generates the sound, and overrides what differs from the defaults here.
     """
 
     config: Any
@@ -85,18 +87,22 @@ class LoadedRun(ABC):
 
     @property
     def scale(self) -> Scale:
-        """Mean and standard deviation of the corpus, which convert audio to standardised samples and back."""
+        """Mean and standard deviation of the corpus: standardised samples are (audio - mean) / std."""
         return scale_of(self.record)
 
     @property
     def history(self) -> list[Row]:
-        """One row per validation; see :class:`rnnaudio.training.Run`."""
+        """Rows of the training history, one per validation, oldest first; see :class:`rnnaudio.training.Run`."""
         rows: list[Row] = self.record["history"]
         return rows
 
     @property
     def best_validation_loss(self) -> float | None:
-        """Validation loss of the best parameters, even if the training loss selected them; None if never validated."""
+        """Validation loss of the best parameters; None if the run was never validated.
+
+        The best parameters are those at the last row of the history that is marked as best, even if the training loss
+        selected them.
+        """
         return next((row["valid"] for row in reversed(self.history) if row["is_best"]), None)
 
     @property
@@ -106,7 +112,7 @@ class LoadedRun(ABC):
 
     @property
     def limits(self) -> AliveLimits | None:
-        """Limits of real music; generated sound that stays outside them counts as dead. None if unknown."""
+        """Limits of real music, outside which generated sound counts as dead (see :class:`Watch`); None if unknown."""
         return None
 
     @property
@@ -115,17 +121,18 @@ class LoadedRun(ABC):
         return ""
 
     def open_corpus(self, path: Path | None = None) -> AudioCorpus:
-        """Open the run's corpus at ``path``; None: at its recorded path.
+        """Open the run's corpus at ``path``; None: at the path in the record.
 
-        RnnaudioError if the file is missing or not the corpus of the run.
+        RnnaudioError if the file is missing or is not the corpus of the run.
         """
         return open_known(self.record["config"]["corpus"], path)
 
     def networks(self) -> dict[str, Network]:
-        """Make the networks to export, each under the ending of its file's name, the step of the model under "".
+        """Make the networks to export, by the suffix that the names of their files get.
 
-        By default there is that one alone: x (streams, n_in) and the state -> y (streams, n_out) and the new state.
-        RnnaudioError if the model has no step, or its step cannot be exported.
+        By default there is one network, with the suffix "": one step of the model, from x (streams, n_in) and the
+        state to y (streams, n_out) and the new state. RnnaudioError if the model has no step, or its step cannot be
+        exported.
         """
         try:
             return {"": layer_network(self.model, "x", "y")}
@@ -141,17 +148,23 @@ class LoadedRun(ABC):
     ) -> Iterator[np.ndarray]:
         """Continue each prime; yields blocks (n_primes, m) of standardised samples, without the primes.
 
-        The blocks add up to ``n_samples`` new samples per prime. primes: (n,) standardised samples each, all of equal
-        length. sampling: options of the sampling. at_once: True to yield the shortest possible blocks, for playback
-        during generation.
+        primes
+            (n,) standardised samples each, all of equal length.
+        n_samples
+            number of new samples per prime, the sum of the lengths m; blocks may end early once no stream is finite.
+        sampling
+            options of the sampling.
+        at_once
+            True to yield the shortest possible blocks, for playback during generation.
         """
 
     def continue_primes(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> list[Generated]:
-        """Continue all primes (see :meth:`blocks`) in parallel; returns one result per prime, held in memory.
+        """Continue all primes in parallel by ``n_samples`` samples; returns one result per prime, held in memory.
 
-        :class:`Monitor` describes when a stream ends early.
+        Arguments and errors are those of :meth:`blocks`. A stream that dies or is no longer finite ends early, see
+        :class:`Monitor`.
         """
         blocks = self.blocks(primes, n_samples, sampling, at_once=False)
         return gathered(primes, blocks, n_samples, self.monitor(primes))
@@ -159,9 +172,10 @@ class LoadedRun(ABC):
     def stream(
         self, prime: np.ndarray, n_samples: int, sampling: SamplingOptions = AS_TRAINED
     ) -> Iterator[np.ndarray]:
-        """Continue one prime, (n,) standardised samples; yields parts (m,), standardised, as soon as they are made.
+        """Continue one prime, (n,) standardised samples; yields parts (m,), standardised, as soon as they exist.
 
-        The parts add up to ``n_samples`` new samples; they do not contain the prime.
+        The parts do not contain the prime; their lengths add up to ``n_samples``, or less if the stream is no longer
+        finite.
         """
         return (block[0] for block in self.blocks([prime], n_samples, sampling, at_once=True))
 
@@ -178,15 +192,15 @@ class LoadedRun(ABC):
         seconds
             length of the continuation.
         prime
-            (n,) samples, full scale -1 to 1, at the run's sample rate; None: a second of the test split of the run's
-            corpus.
+            (n,) samples, full scale -1 to 1, at the run's sample rate; None: an excerpt of one second from the test
+            split of the run's corpus.
         index
-            number of that excerpt, counted from 0; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+            number, from 0, of the excerpt; see :meth:`rnnaudio.data.corpus.Split.prime_at`. Unused with a ``prime``.
         sampling
             options of the sampling.
 
-        RnnaudioError for a prime that is too short, for options that the run does not have, or if the corpus, from
-        which the prime is to come, is missing.
+        RnnaudioError for a prime that is too short, for options that the run does not have, or, without a ``prime``,
+        if the corpus is missing or is not that of the run.
         """
         if prime is None:
             with self.open_corpus() as corpus:
@@ -198,7 +212,7 @@ class LoadedRun(ABC):
         return Clip(audio, self.sample_rate_hz, "; ".join(filter(None, [lengths, result.stopped])))
 
     def _repr_html_(self) -> str:
-        """In a notebook: what the run is and how far it came."""
+        """Return an HTML table for notebooks: class, sample rate, parameters, updates, training time, best loss."""
         rows = {
             "run": type(self).__name__,
             "sample rate (Hz)": self.sample_rate_hz,
@@ -210,9 +224,9 @@ class LoadedRun(ABC):
         return table(rows)
 
     def watch(self, prime: np.ndarray) -> "Watch":
-        """Make a new :class:`Watch`, which detects the death of a stream that continues ``prime``.
+        """Make a new :class:`Watch`, which detects the death of one stream.
 
-        prime: (n,) standardised samples.
+        prime: the sound that the stream continues, (n,) standardised samples.
         """
         return Watch(self.limits, self.scale, prime)
 
@@ -222,14 +236,18 @@ class LoadedRun(ABC):
 
 
 class Watch:
-    """Detector of a dead stream: a stream is dead if its latest ten seconds are all outside the limits of real music.
+    """Detector of dead streams: a stream is dead if its latest ten seconds are all outside the limits of real music.
 
-    The stream is passed in parts (:meth:`push`). It is examined every two seconds, and only its latest half minute is
+    The stream is passed in parts to :meth:`push`. It is examined every two seconds, and only its latest half minute is
     kept in memory.
 
-    limits: limits of real music; None (unknown) disables the detector. scale: converts standardised samples back to
-    the scale of the recording. prime: the sound that the stream continues, (n,) standardised samples; silence is
-    detected relative to the level of the prime, as in a report. None: relative to the median level in ``limits``.
+    limits
+        limits of real music; None (unknown) disables the detector.
+    scale
+        converts standardised samples back to the scale of the recording.
+    prime
+        the sound that the stream continues, (n,) standardised samples. A stream is silent if it is too soft relative
+        to its prime, as in a report; None: relative to the median level in ``limits``.
     """
 
     def __init__(self, limits: AliveLimits | None, scale: Scale, prime: np.ndarray | None = None):
@@ -239,9 +257,10 @@ class Watch:
         self._first = self._n_samples = self._looked = 0  # samples: before the kept ones, in all, at the latest look
 
     def push(self, part: np.ndarray) -> str:
-        """Add the next part, (m,) standardised samples; returns reason and time of death as text, empty if alive.
+        """Add the next part, (m,) standardised samples; returns reason and time of death as text, "" if alive.
 
-        The time is in seconds from the beginning of the stream. Empty, too, if no examination is due.
+        The time is in seconds from the beginning of the stream, without the prime. Between two examinations the result
+        is "".
         """
         if self._limits is None:
             return ""
@@ -260,7 +279,7 @@ class Watch:
         return "" if self._n_samples < DEAD_SECONDS * rate else self._death(self._kept[0], self._limits)
 
     def _death(self, audio: np.ndarray, limits: AliveLimits) -> str:
-        """Reason and time of death of a stream, of which ``audio`` is kept."""
+        """Describe why and since when a stream is dead; "" if alive. audio: its latest samples, standardised."""
         rate, n = limits.sample_rate_hz, round(DEAD_SECONDS * limits.sample_rate_hz)
         latest = self._scale.restore(audio[-n:])
         if in_range(latest, rate, limits, self._prime).fraction:
@@ -272,10 +291,10 @@ class Watch:
 
 
 class Monitor:
-    """Monitor of the streams of a continuation; it ends streams that are dead or no longer finite.
+    """Monitor of several streams that are generated in parallel; it ends streams that are dead or no longer finite.
 
-    watches: one detector for each stream. The attribute ``ends`` maps the number, from 0, of each stream that was
-    ended to the reason.
+    watches: one detector for each stream. Attribute: ``ends``, the reasons why streams were ended, by the number of
+    the stream, from 0.
     """
 
     def __init__(self, watches: Sequence[Watch], sample_rate_hz: int):
@@ -290,8 +309,8 @@ class Monitor:
     def push(self, block: np.ndarray) -> list[np.ndarray]:
         """Add the next block (n_streams, m) of standardised samples; returns the samples to keep, (k,) per stream.
 
-        k is m; less if the block has a sample that is not finite in that stream; 0 if the stream ended in an earlier
-        block.
+        All m samples are kept; in a stream with a sample that is not finite, only those before the first such sample;
+        in a stream that ended in an earlier block, none.
         """
         return [self._kept_of(k, part) for k, part in enumerate(block)]
 
@@ -312,10 +331,10 @@ class Monitor:
 def gathered(
     primes: Sequence[np.ndarray], blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor
 ) -> list[Generated]:
-    """Join blocks (n_streams, m) of standardised samples to one result per prime: the prime and its continuation.
+    """Join blocks (n_streams, m) of standardised samples into one result per prime: prime and continuation.
 
-    ``monitor`` decides when a stream ends early; no more blocks are read once all streams have ended. n_samples:
-    number of new samples expected per stream, for the progress bar.
+    primes: (n,) standardised samples each, one per stream. n_samples: number of new samples expected per stream, for
+    the progress bar. monitor: ends streams early; once all streams have ended, no more blocks are read.
     """
     parts: list[list[np.ndarray]] = [[prime] for prime in primes]
     started = time.perf_counter()
@@ -330,10 +349,12 @@ def gathered(
 
 
 def monitored(blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor) -> Iterator[list[np.ndarray]]:
-    """Yield the result of ``monitor.push`` for each block (n_streams, m), until the blocks or all streams have ended.
+    """Pass blocks (n_streams, m) of standardised samples to a monitor; yields the samples to keep of each block.
 
-    The progress is shown (:mod:`rnnaudio.progress`). n_samples: number of samples expected per stream, for the
-    progress bar.
+    These are (k,) per stream, see :meth:`Monitor.push`.
+
+    The iterator ends after the last block, or once all streams have ended. It shows the progress
+    (:mod:`rnnaudio.progress`). n_samples: number of samples expected per stream, for the progress bar.
     """
     with bar(total=n_samples, desc="generating", unit="sample", unit_scale=True) as shown:
         for block in blocks:

@@ -1,10 +1,11 @@
 """The 24 defects of the 2016 experiments, each expressed as a choice of settings.
 
-A defect has two sets of settings: ``faithful``, as in 2016, and ``repaired``. Layers and loops depend on settings
-only; none of them has a second, defective version. :func:`with_defect` and :func:`without` return a config with a
-defect planted or repaired; :func:`present_in` lists the defects of a config, which a run records.
+A defect has two sets of settings: ``faithful``, with the defect as in 2016, and ``repaired``, without it. Layers and
+loops have no second, defective version: they depend on settings only. :func:`with_defect` returns a config with a
+defect, :func:`without` one with the defect repaired; :func:`present_in` lists the defects of a config, which a run
+records.
 
-The mechanisms come from reading the public code to which the blog of 2016 refers.
+The descriptions of the defects come from reading the public code to which the blog of 2016 refers.
 """
 
 from __future__ import annotations
@@ -25,22 +26,26 @@ Config = TypeVar("Config", bound="Settings")
 
 @dataclass(frozen=True)
 class Defect:
-    """A mistake of 2016, as the settings that plant it and that repair it; settings of the model are ``model.<name>``.
+    """A mistake of 2016: the settings that cause it, and those that repair it. Model settings are ``model.<name>``.
 
+    number, name
+        its number, 1 to 24, and the name by which it is looked up.
     weight
         severity: 3 decisive, 2 grave, 1 slight.
-    mechanism, evidence
-        what goes wrong; the command that measures its effect, or why there is none.
+    mechanism
+        description of what goes wrong.
+    evidence
+        the command that measures the effect of the defect, or the reason why there is no such command.
     faithful, repaired
-        settings, by name, with the defect as in 2016 and without it.
+        values of settings by name: those of 2016, with the defect, and those without it.
     of
         the kind of run that has these settings: ``audio`` (:class:`rnnaudio.runs.frames.config.FramesConfig`),
         ``fourier`` or ``mnist`` (experiments of the blog of 2016).
     where
-        settings that a config must have for the defect to apply.
+        values of settings by name; the defect applies only to a config that has all of them.
     present
         function (config) -> True if the config has the defect, for a defect that other settings than the faithful ones
-        cause, too; None: only the faithful settings cause the defect.
+        cause, too; None: only the faithful settings cause it.
     """
 
     number: int
@@ -55,7 +60,7 @@ class Defect:
     present: Callable[[Any], bool] | None = None
 
     def is_in(self, config: Settings) -> bool:
-        """True if a config has the defect."""
+        """Return True if the config has the defect, False also if it lacks the settings of the defect."""
         if not (_has(config, self.faithful) and _fits(config, self.where)):
             return False
         return self.present(config) if self.present else _fits(config, self.faithful)
@@ -195,7 +200,7 @@ def named(name: str) -> Defect:
 
 
 def with_defect(config: Config, name: str) -> Config:
-    """Return a copy of a config with the named defect planted.
+    """Return a copy of a config that has the named defect.
 
     RnnaudioError if there is no such defect, or if the config lacks the defect's settings or rejects their values.
     """
@@ -208,17 +213,17 @@ def without(config: Config, name: str) -> Config:
 
 
 def present_in(config: Settings) -> list[Defect]:
-    """List the defects that the config has."""
+    """List the defects that the config has, in the order of their numbers."""
     return [defect for defect in DEFECTS if defect.is_in(config)]
 
 
 def that_apply_to(config: Settings) -> list[Defect]:
-    """List the defects for which the config has the settings and meets the condition ``where``."""
+    """List the defects that the config can have: it has their settings and meets their condition ``where``."""
     return [defect for defect in DEFECTS if _has(config, defect.faithful) and _fits(config, defect.where)]
 
 
 def as_text(defects: Iterable[Defect] = DEFECTS) -> str:
-    """Format defects for printing, three lines each."""
+    """Format defects for printing, three lines each: name and severity; mechanism; settings and evidence."""
     return "\n".join(
         f"{d.number:2d} {d.name} {'*' * d.weight}\n   {d.mechanism}\n"
         f"   2016: {in_words(d.faithful, d.of)}; repaired: {in_words(d.repaired, d.of)}; see {d.evidence}"
@@ -227,7 +232,7 @@ def as_text(defects: Iterable[Defect] = DEFECTS) -> str:
 
 
 def in_words(settings: Mapping[str, Any], of: str = "audio") -> str:
-    """Format settings as options of ``rnnaudio train``, or as ``name=value`` if ``of`` is another kind of run."""
+    """Format settings, values by name, as options of ``rnnaudio train``; ``name=value`` if ``of`` is not ``audio``."""
     if of != "audio":
         return ", ".join(f"{name}={value}" for name, value in settings.items())
     return " ".join(_option(path.rpartition(".")[2].replace("_", "-"), v) for path, v in settings.items())
@@ -257,14 +262,17 @@ def _get(config: Settings, path: str) -> Any:
 
 
 def _replaced(config: Config, defect: Defect, settings: Mapping[str, Any]) -> Config:
-    """Replace all settings at once, because a config checks them together; RnnaudioError if the config lacks one."""
+    """Return a copy of a config with all of ``settings`` replaced at once, because a config checks them together.
+
+    RnnaudioError if the config lacks one of the settings or rejects their values.
+    """
     if not _has(config, settings):
         raise RnnaudioError(f"{defect.name} is a defect of {defect.of} runs, not of {type(config).__name__}")
     return _with(config, {tuple(path.split(".")): value for path, value in settings.items()})
 
 
 def _with(config: Config, settings: Mapping[tuple[str, ...], Any]) -> Config:
-    """A copy of a nested config with new values for some settings, given by path."""
+    """Return a copy of a nested config with new values for some settings, by path: ``("model", "cell")``."""
     flat = {path[0]: value for path, value in settings.items() if len(path) == 1}
     for name in {path[0] for path in settings if len(path) > 1}:
         below = {path[1:]: value for path, value in settings.items() if path[0] == name and len(path) > 1}

@@ -1,4 +1,4 @@
-"""The demo: a model of 2016 on piano music, why it does not play, and a model that plays on, on one page."""
+"""The demo: a model of 2016 and a model over codes, trained on piano music, and a page on why only one plays on."""
 
 import dataclasses
 import json
@@ -59,10 +59,11 @@ CAPTIONS = {
 
 
 def run_demo(run_dir: Path, minutes: float) -> Path:
-    """Train both models on the piano music in the package, diagnose the first; returns the path of the page.
+    """Train two models on the piano music in the package and diagnose the first; returns the path of a page on both.
 
-    The page is ``report.html`` in ``run_dir``, beside the corpus and the folders of the runs, :data:`OF_2016` and
-    :data:`LASTING`. An earlier demo in ``run_dir`` is replaced.
+    The first is a model of 2016, the second a model over codes. The page is ``report.html`` in ``run_dir``; the corpus
+    and the folders of the runs, :data:`OF_2016` and :data:`LASTING`, are beside it. An earlier demo in ``run_dir`` is
+    replaced.
 
     minutes: limit on the training time of both models together, above 0 and at most 600.
 
@@ -79,7 +80,10 @@ def run_demo(run_dir: Path, minutes: float) -> Path:
 
 
 def _demo(settings: Mapping[str, Chosen], run_dir: Path) -> Path:
-    """Run the demo in folders that no other process writes to; settings: those of both runs, by their folders."""
+    """Run the demo in folders that no other process writes to; returns the path of the page.
+
+    settings: recipe and config of each run, by the name of its folder.
+    """
     replace_earlier(run_dir, {name: each.config.minutes for name, each in settings.items()})
     corpus = build_demo_corpus(run_dir / "corpus.h5", more=True)
     print("1 of 3: a model of 2016", flush=True)
@@ -99,12 +103,12 @@ def _within(settings: Chosen, minutes: float) -> Chosen:
 
 
 def replace_earlier(run_dir: Path, minutes: Mapping[str, float]) -> None:
-    """Make ``run_dir``, or delete the checkpoints of an earlier demo in it, and mark the folder as that of a demo.
+    """Make ``run_dir``, or delete the checkpoints of an earlier demo in it, and write a file that marks a demo.
 
-    minutes: limits on the training time of the runs, in minutes, by the name of their folder.
+    minutes: limits on the training time of the runs, in minutes, by the name of their folder; saved in the file.
 
-    RnnaudioError, before anything is deleted, if the folder holds runs or a corpus but no mark of a demo, or if a run
-    of the earlier demo was trained further; also if the folder cannot be written to.
+    RnnaudioError, before anything is deleted, if the folder holds runs or a corpus but no such file, or if a run of
+    the earlier demo was trained further; also if the folder cannot be written to.
     """
     mark = run_dir / MARK
     paths = {name: checkpoint.path_in(run_dir / name) for name in minutes}
@@ -128,7 +132,7 @@ def replace_earlier(run_dir: Path, minutes: Mapping[str, float]) -> None:
 
 
 def _read_mark(path: Path) -> dict[str, float]:
-    """The limits of an earlier demo, by the name of its runs; empty if there was none, or if they are unreadable."""
+    """Read the limits of an earlier demo, in minutes by name of the run; {} without a file that can be read."""
     try:
         return dict(parsed(path.read_text(encoding="utf-8"))["minutes"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -136,7 +140,7 @@ def _read_mark(path: Path) -> dict[str, float]:
 
 
 def _minutes_of(path: Path) -> float | None:
-    """The limit in minutes of the run with this checkpoint; None if it is damaged."""
+    """Read the limit on training time, in minutes, from a checkpoint; None if it is damaged or has no such limit."""
     try:
         saved = checkpoint.load(path).record["config"]
         return next((float(values["minutes"]) for values in saved.values() if "minutes" in values), None)
@@ -145,9 +149,9 @@ def _minutes_of(path: Path) -> float | None:
 
 
 def trained(settings: Chosen, corpus: Path, run_dir: Path) -> Record:
-    """Train a run and write its report; returns the summary.
+    """Train a run on the corpus and write its report; returns the summary, as :func:`write_outcome` does.
 
-    Raises KeyboardInterrupt if training was interrupted, because the page needs two complete runs.
+    KeyboardInterrupt if training was interrupted, because the page needs two complete runs.
     """
     run = fit(recipe_named(settings.recipe), settings.config, corpus, run_dir)
     if run.is_interrupted:
@@ -159,7 +163,10 @@ def trained(settings: Chosen, corpus: Path, run_dir: Path) -> Record:
 
 
 def write_page(run_dir: Path, diagnosis: Diagnosis, failed: Record, lasting: Record) -> Path:
-    """Write the page of both runs in ``run_dir``, from their summaries, and return its path."""
+    """Write ``report.html`` on both runs, and a picture of spectrograms, to ``run_dir``; returns the page's path.
+
+    diagnosis: that of the model of 2016. failed, lasting: summaries of the model of 2016 and of the model over codes.
+    """
     files = {
         "the recording": run_dir / LASTING / "original.wav",
         "the model of 2016": run_dir / OF_2016 / "generated.wav",
@@ -198,7 +205,10 @@ def _of_2016(summary: Record) -> str:
 
 
 def _why(diagnosis: Diagnosis) -> list[str]:
-    """A paragraph with the causes in plain words; the page lists them, too, as they were measured."""
+    """Make a paragraph on the causes in plain words, as a list of one text; [] if no cause has a plain wording.
+
+    If there are no causes, the paragraph states that.
+    """
     if not diagnosis.causes:
         return ["The diagnosis found no mistake in how it was trained."]
     plain = "; ".join(IN_PLAIN_WORDS[cause.name] for cause in diagnosis.causes if cause.name in IN_PLAIN_WORDS)

@@ -1,4 +1,4 @@
-"""Event files of TensorBoard: the curves, sounds and spectrograms of a run."""
+"""Event files of TensorBoard with the curves, sounds and spectrograms of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ FOLDER = "tensorboard"
 
 
 class EventFiles:
-    """Observer that writes event files of TensorBoard to ``RUN_DIR/tensorboard``.
+    """Observer of a training that writes event files of TensorBoard to ``RUN_DIR/tensorboard``.
 
-    Scalars by update: losses, learning rate, norms of gradients, update ratios. :meth:`hear` adds a sound and its
-    spectrogram. Of a run that was resumed from an earlier update, TensorBoard drops the events after it.
+    A call with a row of the training history writes its scalars: losses, learning rate, norms of gradients, update
+    ratios. :meth:`hear` writes a sound and its spectrogram. If a run is resumed from an earlier update, TensorBoard
+    drops the old events after that update.
 
-    RnnaudioError if the extra ``tensorboard`` is not installed; later, if the folder cannot be written.
+    RnnaudioError if the extra ``tensorboard`` is not installed, and at the first event if the folder cannot be
+    written.
     """
 
     def __init__(self, run_dir: Path):
@@ -33,7 +35,7 @@ class EventFiles:
         self._folder, self._opened = Path(run_dir) / FOLDER, None
 
     def _writer(self, updates: int) -> Any:
-        """The writer, opened at the first event."""
+        """Return the writer; the first call opens it, so that old events from update ``updates`` on are dropped."""
         if self._opened is None:
             try:
                 self._opened = SummaryWriter(str(self._folder), purge_step=updates)
@@ -51,7 +53,7 @@ class EventFiles:
         writer.flush()
 
     def hear(self, heard: Heard) -> None:
-        """Add a sound and its spectrogram."""
+        """Write a sound and its spectrogram as events of their update."""
         writer = self._writer(heard.updates)
         writer.add_audio("played", heard.audio[:, np.newaxis], heard.updates, heard.sample_rate_hz)
         with Image.open(heard.picture) as picture:

@@ -16,7 +16,7 @@ EXPLANATIONS = {
     "codec alone": "The recording through the codec: the best that any model over these codes can sound.",
     "Learning curve": (
         "The error on the music that is trained on and on music kept aside, lower is better; the ring marks the model "
-        "that was kept."
+        "that plays."
     ),
     "Update ratios": (
         "How far one update moved the weights, relative to their size. About a thousandth is usual: far above it "
@@ -34,7 +34,7 @@ OF_FRAMES = {
         "or shut there, and learns little more."
     ),
     "Gradient norms": (
-        "Left: how strongly the last batch pulled at each group of weights. Right: how much a frame that far back "
+        "Bars: how strongly the last batch pulled at each group of weights. Curve: how much a frame that far back "
         "still matters for the error now; where the line is a thousand times lower, little is learnt from it."
     ),
     LOSSES: (

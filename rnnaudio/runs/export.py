@@ -1,4 +1,4 @@
-"""Export of a run's network to ONNX files, which programs without this package can play."""
+"""Export of a run's network to ONNX files, with which programs without this package can generate its sound."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,25 +9,31 @@ from rnnaudio.export import Network
 from rnnaudio.export.file import as_bytes, require_onnx
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.load import load, saved_recipe
+from rnnaudio.runs.packs import run_folder
 from rnnaudio.schema import Plain
+from rnnaudio.text import visible
 
 FORMAT = 1  # of what is stored beside the graph
 
 
 def export(run_dir: Path, out: Path, *, overwrite: bool = False) -> str:
-    """Write the network of a run to ``out``, an ONNX file; returns a sentence on what was written.
+    """Write the network of a run to ``out``, an ONNX file; returns a line of text on each file written.
 
-    A run may have further networks, such as the encoder of a run over codes: they go to files beside ``out``, with
-    an ending added to its name. All files are written, or none.
+    run_dir: the folder of a run, a pack, or the name of a model that comes with the package. overwrite: True to
+    replace existing files.
 
-    RnnaudioError for another name than *.onnx, for files that exist (without ``overwrite``) or cannot be written, for
-    a folder without a run, for a run that cannot be exported, and without the package onnx.
+    A run may have further networks, such as the encoder of a run over codes: these are written beside ``out``, under
+    its name with a suffix. All files are written, or none.
+
+    RnnaudioError if the name of ``out`` does not end in .onnx, if a file exists (without ``overwrite``) or cannot be
+    written, if there is no run, if the run cannot be exported, or if the package onnx is missing.
     """
     require_onnx()
     if out.suffix.lower() != ".onnx":
         raise RnnaudioError(f"{out}: expected a name that ends in .onnx")
     _check_absent(out, overwrite)
-    run, about = load(run_dir), {"format": FORMAT, "recipe": saved_recipe(run_dir)[0].name}
+    with run_folder(run_dir) as folder:
+        run, about = load(folder), {"format": FORMAT, "recipe": saved_recipe(folder)[0].name}
     if run.note:
         about["note"] = run.note
     networks = {_beside(out, ending): network for ending, network in run.networks().items()}
@@ -51,13 +57,13 @@ def _beside(out: Path, ending: str) -> Path:
 
 
 def _described(network: Network, run: LoadedRun, about: dict[str, Plain]) -> Network:
-    """Add what is to be known of the run to what is to be known of the network."""
+    """Copy a network; to its ``about``, add the entries ``about``, the sample rate, mean and standard deviation."""
     scale = {"sample_rate_hz": run.sample_rate_hz, "mean": run.scale.mean, "std": run.scale.std}
     return Network(network.graph, network.states, {**about, **scale, **network.about})
 
 
 def _in_words(path: Path, network: Network, n_bytes: int) -> str:
-    """A sentence on a file: its size, inputs and outputs; the states are counted only."""
+    """Describe a file in a sentence: its size, the names of inputs and outputs, and the number of states."""
     states = {name for state in network.states for name in (state.name, state.after)}
     given, made = (
         ", ".join(port.value.name for port in ports if port.value.name not in states)
@@ -65,4 +71,4 @@ def _in_words(path: Path, network: Network, n_bytes: int) -> str:
     )
     n = len(network.states)
     kept = f", and {n} {'state' if n == 1 else 'states'}" if n else ""
-    return f"wrote {path} ({n_bytes / 1e6:.2f} MB): {given} -> {made}{kept}"
+    return f"wrote {visible(path)} ({n_bytes / 1e6:.2f} MB): {given} -> {made}{kept}"

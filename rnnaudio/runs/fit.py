@@ -1,9 +1,8 @@
-"""Training a run of any recipe: check, prepare, record, train."""
+"""Training of a run of any recipe: checks, preparation, saving of the settings, and the training itself."""
 
 import contextlib
 import dataclasses
 import json
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,13 @@ from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, description
 from rnnaudio.runs.resumable import check_resumable
 from rnnaudio.runs.start import BEGINNING, begin_again, beginning, starting_from
+from rnnaudio.text import in_shell
 from rnnaudio.training import Constant, Run, checkpoint, train
 from rnnaudio.training.history import Row
 from rnnaudio.training.progress import duration
 
 Observer = Callable[[Row], None]  # called with each new row of the history
-OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png")
+OF_THE_RUN_BEFORE = ("diagnosis.json", "diagnosis.png", "diagnosis-narrow.png")
 
 
 def fit(
@@ -46,34 +46,42 @@ def fit(
     observers: Sequence[Observer] = (),
     ranks: Ranks = ALONE,
 ) -> Run:
-    """Train a run on a corpus, or resume it, and return its progress; see :func:`rnnaudio.training.train`.
+    """Train a run on a corpus, or resume it; returns its progress, see :func:`rnnaudio.training.train`.
 
     The checkpoint, the settings as JSON and TOML, and the files of the recipe are written to ``run_dir``; files there
     that are then outdated (a diagnosis and, for a new run, ``playing.json``) are deleted. No other process can write
     to the folder meanwhile (:mod:`rnnaudio.lock`).
 
-    observers: called with each new row of the history, once it is saved and printed; an exception that one raises ends
-    the training.
+    recipe, config
+        the kind of run, and its settings.
+    corpus_path, run_dir
+        the corpus file, and the folder of the run, which is made if necessary.
+    resume
+        True to continue the run in ``run_dir``, if there is one; False for a new run.
+    start
+        the folder or the pack of another run, from whose parameters a new run starts (:mod:`rnnaudio.runs.start`);
+        None: from newly initialised parameters. It is not read if the run is resumed.
+    observers
+        functions called with each new row of the history, once it is saved and printed; an exception in one of them
+        ends the training.
+    ranks
+        the processes that train the run together, all of which call this function with the same arguments. Only the
+        first needs ``run_dir`` and ``start``, writes files, prints, and calls the observers.
 
-    start: the folder or the pack of a run from whose parameters a new run starts (:mod:`rnnaudio.runs.start`); None:
-    from nothing. A run that is resumed goes on from its own checkpoint, and ``start`` is not read.
+    Errors raised before anything is written:
 
-    ranks: the processes that train the run together, all of which call this function with the same arguments; the
-    first alone needs ``run_dir`` and ``start``, writes, has observers, and prints what is of interest.
+    RnnaudioError
+        if another process writes to the folder; if the folder holds a run and ``resume`` is False; if the run to
+        resume has other settings or another corpus; if the ranks have different settings or corpora.
+    Unsuitable
+        if the corpus or the settings do not fit the recipe or ``start``; if the run does not fit into memory; if
+        ``config.preflight`` is on, the run is new, and its model fails a toy problem.
 
-    RnnaudioError, before anything is written, if another process writes to the folder, if the folder holds a run and
-    ``resume`` is off, if the run to resume has other settings or another corpus, or if the ranks have different
-    settings or corpora; Unsuitable, before anything is written, if the corpus or the settings do not fit the recipe or
-    ``start``, if the run does not fit into memory, or if ``config.preflight`` is on, the run is new, and the preflight
-    fails. Later errors are those of ``train``.
+    Later errors are those of ``train``.
     """
     with owned_folder(run_dir, make=True) if ranks.is_first else contextlib.nullcontext():
         sharing.check_preflight(ranks, config)
         saved = _begun(run_dir, resume, start) if ranks.is_first else None
-        if ranks.size > 1 and (start or (saved and "start" in saved.settings)):
-            raise RnnaudioError(
-                "a run that starts from another (--from) is trained by one process: leave --data-parallel out"
-            )
         with recipe.open_corpus(corpus_path, config) as corpus, corpus.verified_for_training():
             with _suitable():
                 config = recipe.completed(config, corpus)
@@ -84,14 +92,18 @@ def fit(
                 sharing.check_divisible(ranks, prepared)
                 record |= more
                 _write(Path(run_dir), recipe, prepared, record, saved is not None)
-                resumed = sharing.published(ranks, prepared, saved is not None)
+                resumed = sharing.published(ranks, prepared, record, saved is not None)
             else:
                 prepared, resumed = sharing.prepared_like_first(ranks, recipe, config, corpus)
             return _trained(recipe, config, corpus, prepared, record, Path(run_dir), resumed, observers, ranks)
 
 
 def _begun(run_dir: Path, resume: bool, start: Path | None) -> SavedRun | None:
-    """Read the run in a folder that is to be resumed; None for a new one. RnnaudioError as of :func:`fit`."""
+    """Read the run to resume; returns None for a new run. Prints a hint if another mode of the engine would be faster.
+
+    RnnaudioError if the folder holds a run and ``resume`` is False, if it cannot be written to, or if ``start`` is
+    given for a run that did not start from another run.
+    """
     checkpoint.path_to_write(run_dir, resume)
     saved = SavedRun.read(run_dir) if checkpoint.exists(run_dir) else None
     if saved and start and "start" not in saved.settings:
@@ -103,7 +115,7 @@ def _begun(run_dir: Path, resume: bool, start: Path | None) -> SavedRun | None:
 def _checked(
     recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path, saved: SavedRun | None, start: Path | None
 ) -> tuple[Prepared, Record]:
-    """Check and prepare a training; returns what is prepared, and what to save beside settings and corpus.
+    """Check and prepare a training; returns it, and the entries of the record other than settings and corpus.
 
     saved: the run in ``run_dir``, which is resumed; None: a new one. Other arguments and errors are those of
     :func:`fit`.
@@ -123,6 +135,8 @@ def _checked(
             require(recipe, config)
         if source:
             record["start"] = source.give_to(prepared.model)
+            if prepared.files:
+                print(f"kept: {', '.join(prepared.files)} of {source.run}, which gives its parameters their meaning")
             prepared = dataclasses.replace(prepared, files={**prepared.files, BEGINNING: beginning(prepared.model)})
         elif "start" in record:
             begin_again(prepared.model, run_dir)
@@ -131,7 +145,7 @@ def _checked(
 
 @contextlib.contextmanager
 def _suitable() -> Iterator[None]:
-    """Context in which an RnnaudioError becomes Unsuitable, with the same message."""
+    """Context manager that turns an RnnaudioError of its block into Unsuitable, with the same message."""
     try:
         yield
     except RnnaudioError as error:
@@ -149,15 +163,13 @@ def _trained(
     observers: Sequence[Observer],
     ranks: Ranks,
 ) -> Run:
-    """Train what is prepared, backing off as often as the config allows; record: the settings to save."""
+    """Train a prepared run, backing off as often as the config allows; returns its progress.
+
+    record: settings and measurements to save in the checkpoint. resume: True if the run has a checkpoint.
+    """
     fitting = prepared.fitting
     limits = dataclasses.replace(fitting.limits, save_every_seconds=60.0 * config.checkpoint_minutes)
     schedule = fitting.schedule or Constant(fitting.optimizer.learning_rate)
-
-    def on_validation(row: Row) -> None:
-        tqdm.write(describe_row(recipe, row))
-        for observer in observers:
-            observer(row)
 
     def attempt(halvings: int, resume: bool, on_update: Callable[[int], None] | None) -> Run:
         return train(
@@ -176,13 +188,12 @@ def _trained(
             resume=resume,
             config=record | ({"halvings": halvings} if halvings else {}),
             on_update=_stopped_by_damage(corpus, on_update),
-            on_validation=on_validation,
+            on_validation=_shown_to(observers, recipe),
             before_save=corpus.verification.wait,
             ranks=ranks,
         )
 
     halved = SavedRun.read(run_dir).settings.get("halvings", 0) if resume and ranks.is_first else 0
-
     return back_off.trained(
         attempt,
         prepared.model,
@@ -196,8 +207,22 @@ def _trained(
     )
 
 
+def _shown_to(observers: Sequence[Observer], recipe: Recipe[Any]) -> Observer:
+    """Make an observer that prints each row of the history, then calls ``observers`` with it."""
+
+    def call(row: Row) -> None:
+        tqdm.write(describe_row(recipe, row))
+        for observer in observers:
+            observer(row)
+
+    return call
+
+
 def _stopped_by_damage(corpus: AudioCorpus, on_update: Callable[[int], None] | None) -> Callable[[int], None]:
-    """``on_update``, if any, after RnnaudioError if the comparison in the background has found damaged samples."""
+    """Make a function (update) that raises RnnaudioError if samples are damaged, and otherwise calls ``on_update``.
+
+    Damaged samples are found by a check of the corpus in the background. on_update: None: nothing is called.
+    """
 
     def call(update: int) -> None:
         corpus.verification.raise_fault()
@@ -208,7 +233,11 @@ def _stopped_by_damage(corpus: AudioCorpus, on_update: Callable[[int], None] | N
 
 
 def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
-    """Print and return how much of the corpus is of use; RnnaudioError if none is, or nothing can be the prime."""
+    """Print and return how much of the corpus the run can use, see :func:`rnnaudio.runs.lengths.record_of`.
+
+    Prints a note if all test pieces are shorter than the usual prime. RnnaudioError if all pieces for training or for
+    validation are shorter than a window, or if all test pieces are shorter than the shortest possible prime.
+    """
     needs = recipe.needs(config, corpus)
     lengths.check(needs, corpus.path)
     usable = lengths.record_of(needs)
@@ -221,15 +250,15 @@ def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
 
 
 def _print_faults(corpus: AudioCorpus) -> None:
-    """Print what a diagnosis of the run would find in the music alone."""
+    """Print the causes that a diagnosis would find in the music of the corpus alone, with advice and commands."""
     pieces, held_out = corpus.train.pieces, corpus.valid.pieces
     for cause in causes_in_music(pieces, corpus.sample_rate_hz, held_out, full_scale=1.0 / corpus.std):
-        lines = [f"{cause.name}: {cause.evidence}", cause.advice, *on_the_corpus(cause, shlex.quote(str(corpus.path)))]
+        lines = [f"{cause.name}: {cause.evidence}", cause.advice, *on_the_corpus(cause, in_shell(corpus.path))]
         print("note: " + "; ".join(lines))
 
 
 def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path | None) -> Prepared:
-    """Prepare the run; RnnaudioError if it does not fit into memory."""
+    """Prepare the run by :meth:`Recipe.prepare`; RnnaudioError if it does not fit into memory."""
     try:
         return recipe.prepare(config, corpus, run_dir)
     except MemoryError as error:
@@ -237,12 +266,12 @@ def _prepared(recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path |
 
 
 def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[Any], Any]:
-    """Return the recipe and the config of a saved run that is to be resumed.
+    """Return the recipe and the config with which a saved run is to be resumed.
 
     limits: new values of ``minutes`` and ``max_updates``, counted from the beginning of the run; None: the old value.
 
-    RnnaudioError if the run has already reached a new limit, or if nothing is left to do: early stopping or a limit
-    has ended the run, and its report is written.
+    RnnaudioError if the run has already reached a new limit; if early stopping or a limit has ended it and its report
+    is written, so that nothing is left to do; or if the run was unpacked from a pack.
     """
     saved = SavedRun.read(run_dir)
     saved.refuse_if_packed()
@@ -266,7 +295,7 @@ def resumed_config(run_dir: Path, **limits: float | int | None) -> tuple[Recipe[
 
 
 def _refuse_if_complete(recipe: Recipe[C], config: C, saved: SavedRun) -> None:
-    """RnnaudioError, which says what to do, if the saved run has reached a limit of the config."""
+    """Raise RnnaudioError, with the command that trains for longer, if the run has reached a limit of the config."""
     if 0 < config.max_updates <= saved.record["n_updates"]:
         may_change = "max_updates" in recipe.may_change(config)
         raise RnnaudioError(
@@ -290,13 +319,13 @@ def how_to_go_on(run_dir: Path) -> str:
 
 
 def _is_reported(saved: SavedRun) -> bool:
-    """True if the run has a report that is no older than its checkpoint."""
+    """Return True if the run has a report that is no older than its checkpoint."""
     report = saved.run_dir / "report.html"
     return report.exists() and saved.path.exists() and report.stat().st_mtime >= saved.path.stat().st_mtime
 
 
 def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Record, resumed: bool) -> None:
-    """Write the record, all settings and, for a new run, the recipe's files; remove files that are now outdated."""
+    """Write the record, the settings and, for a new run, the recipe's files to ``run_dir``; remove outdated files."""
     for name in OF_THE_RUN_BEFORE:
         (run_dir / name).unlink(missing_ok=True)
     if not resumed:
@@ -311,14 +340,14 @@ def _write(run_dir: Path, recipe: Recipe[Any], prepared: Prepared, record: Recor
 
 
 def describe_row(recipe: Recipe[Any], row: Row) -> str:
-    """Format a row of the history as one line of progress."""
+    """Format a row of the training history as one line of progress: epoch, updates, time, losses."""
     best = "  * best" if row["is_best"] else ""
     losses = f"train {recipe.in_words(row['train'])}  valid {recipe.in_words(row['valid'])}"
     return f"epoch {row['epoch']:7.2f}  {row['updates']:6d} updates  {duration(row['seconds']):>9s}  {losses}{best}"
 
 
 def _print_cost_of_mode() -> None:
-    """Print a hint if another engine mode would be faster; `rnnaudio info` has the details."""
+    """Print a hint if another mode of the engine would be faster; `rnnaudio info` has the details."""
     if engine.MODE == "python" and engine.kernel() == "scan":
         print("scan in mode python: an update takes a minute and more; unset RNNAUDIO_KERNEL, or install g++ or clang")
     elif engine.MODE == "python" and not engine.HAS_COMPILER:

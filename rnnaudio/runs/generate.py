@@ -1,7 +1,6 @@
-"""Continuation of primes by a trained model, written to WAV files or to standard output while it is generated."""
+"""Continuation of primes by a trained model, written to WAV files or standard output while it is generated."""
 
 import os
-import shlex
 import shutil
 import sys
 import time
@@ -20,19 +19,23 @@ from rnnaudio.interrupt import Interrupt
 from rnnaudio.runs.continuing import AS_TRAINED, LoadedRun, SamplingOptions, Watch, monitored
 from rnnaudio.runs.judging import level_note, peak_note
 from rnnaudio.runs.load import load
-from rnnaudio.runs.packs import packed_prime, run_folder
+from rnnaudio.runs.packs import packed_prime, run_folder, shipped
 from rnnaudio.runs.primes import Primes, check_seconds
+from rnnaudio.text import in_shell, visible
 
 BYTES_PER_SAMPLE = 2
+SECONDS, SHIPPED_SECONDS = 10.0, 60.0  # by default; what comes with the package plays for minutes
 
 
 class Track:
-    """Writer of one stream to a file or pipe: its prime, then its continuation, with peaks limited to full scale.
+    """Writer of one stream, a prime and its continuation, with peaks limited to full scale.
 
-    send
-        function that writes (n,) samples on the scale of the recording, within full scale.
+    run
+        converts standardised samples to the scale of the recording.
     prime
-        (n,) standardised samples.
+        (n,) standardised samples, written at once.
+    send
+        function that writes (n,) samples on the scale of the recording, within full scale -1 to 1, to a file or pipe.
     """
 
     def __init__(self, run: LoadedRun, prime: np.ndarray, send: Callable[[np.ndarray], object]):
@@ -41,11 +44,11 @@ class Track:
         self._play(prime, self._prime)
 
     def add(self, part: np.ndarray) -> None:
-        """Add the next part of the continuation, (m,) standardised samples; the latest 100 ms are not sent yet."""
+        """Write the next part of the continuation, (m,) standardised samples; the limiter holds 100 ms back."""
         self._play(part, self._added)
 
     def end(self) -> None:
-        """Send the samples that were not sent yet."""
+        """Write the samples that the limiter still holds back."""
         self._send(self._limiter.flush())
 
     def _play(self, part: np.ndarray, level: Level) -> None:
@@ -64,7 +67,7 @@ class Track:
 
     @property
     def notes(self) -> list[str]:
-        """Remarks for the user on limited peaks and on a change of level; empty if there are none."""
+        """Remarks for the user on limited peaks and on a change of level; [] if there are none."""
         return [*filter(None, [peak_note(self._limiter.lowest_db), level_note(self._prime.dbfs, self._added.dbfs)])]
 
 
@@ -74,25 +77,37 @@ def generate(
     corpus: Path | None = None,
     *,
     primes: Primes,
-    seconds: float,
+    seconds: float | None = None,
     sampling: SamplingOptions = AS_TRAINED,
     overwrite: bool = False,
 ) -> str:
-    """Write each prime and its continuation of ``seconds`` to a WAV file; return a sentence on what was written.
+    """Write each prime and its continuation to a WAV file; returns a sentence on what was written.
 
-    One stream goes to ``out``, several to numbered files: ``out-1.wav``, ``out-2.wav``, ... If ``out`` is ``-``, one
-    stream goes to standard output as a WAV of known length. Streams are written while they are generated, in constant
-    memory. Files are temporary until they are complete. On Ctrl-C, files are completed with the sound generated so
-    far, and KeyboardInterrupt is raised with a sentence on what was written. corpus: path of the run's corpus; None:
-    where it was in training.
+    run_dir
+        the folder of a run, a pack (:mod:`rnnaudio.runs.packs`), or the name of a model that comes with the package.
+    out
+        path of the file. For several primes, numbered files: ``out-1.wav``, ``out-2.wav``, ... If ``-``, a single
+        prime and its continuation go to standard output, as a WAV file of known length.
+    corpus
+        path of the run's corpus; None: where it was in training.
+    primes
+        the sounds to continue; a pack has a prime of its own, which is used if neither a file nor a corpus is named.
+    seconds
+        length of each continuation; None: 10, or 60 for a model that comes with the package.
+    sampling
+        options of the sampling.
+    overwrite
+        True to replace existing files.
 
-    RnnaudioError for options out of range, for files that exist (without ``overwrite``), would be too large or cannot
-    be written, and for the reasons of :func:`rnnaudio.runs.load.load` and :meth:`Primes.read`.
+    All streams are written while they are generated, in constant memory; files are temporary until they are complete.
+    On Ctrl-C, files are completed with the sound generated so far, and KeyboardInterrupt is raised with the sentence
+    on what was written.
 
-    run_dir: the folder of a run, or a pack of one (:mod:`rnnaudio.runs.packs`), whose prime is taken if there is no
-    other.
+    RnnaudioError for options out of range; for files that exist (without ``overwrite``), would be too large or cannot
+    be written; and the errors of :func:`rnnaudio.runs.load.load` and :meth:`Primes.read`.
     """
     primes.check()
+    seconds = _default_seconds(run_dir) if seconds is None else seconds
     check_seconds(seconds, "seconds")
     is_pipe = str(out) == "-"
     if is_pipe and primes.streams > 1:
@@ -108,7 +123,7 @@ def generate(
         run = load(folder)
         sounds = primes.read(run, corpus, packed_prime(folder))
     if run.note:
-        print(f"note: {run.note}", file=sys.stderr)
+        print(f"note: {visible(run.note)}", file=sys.stderr)
     n_samples = round(seconds * run.sample_rate_hz)
     if n_samples < 1:
         raise RnnaudioError(f"seconds is {seconds:g}: no sample at {run.sample_rate_hz} Hz; ask for more")
@@ -124,10 +139,17 @@ def generate(
     return _write(run, targets, sounds, n_samples, sampling)
 
 
+def _default_seconds(run_dir: Path) -> float:
+    return SECONDS if shipped(run_dir) is None else SHIPPED_SECONDS
+
+
 def _write(
     run: LoadedRun, targets: list[Path], sounds: list[np.ndarray], n_samples: int, sampling: SamplingOptions
 ) -> str:
-    """Write all continuations to their files: all of them or none; return a sentence on what was written."""
+    """Write all primes and continuations to their files, all files or none; returns a sentence on what was written.
+
+    sounds: the primes, (n,) standardised samples each. KeyboardInterrupt after Ctrl-C.
+    """
     monitor = run.monitor(sounds)
     with ExitStack() as stack:  # a file that cannot be written raises before generation
         places = [stack.enter_context(replacing(target)) for target in targets]
@@ -160,13 +182,13 @@ def _is_same(target: Path, file: Path) -> bool:
 
 
 def _going_on(targets: list[Path]) -> str:
-    """The options that continue what was written, one file at a time."""
-    options = [f"--prime-file {shlex.quote(str(target))} --prime-start end" for target in targets]
+    """Format the options of `generate` that continue the written files, as the end of a sentence."""
+    options = [f"--prime-file {in_shell(target)} --prime-start end" for target in targets]
     return f": {options[0]}" if len(options) == 1 else f", one at a time: {' or '.join(options)}"
 
 
 def _check_space(target: Path, n_samples: int) -> None:
-    """RnnaudioError if the disk has no room for this many samples: better now than after hours."""
+    """Raise RnnaudioError if the disk of ``target`` has no room for ``n_samples`` samples of 16 bits."""
     needed, free = BYTES_PER_SAMPLE * n_samples, shutil.disk_usage(Path(os.path.realpath(target)).parent).free
     if needed > free:
         raise RnnaudioError(
@@ -176,9 +198,10 @@ def _check_space(target: Path, n_samples: int) -> None:
 
 
 def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
-    """Write prime and continuation to standard output, each part once it is generated; return a sentence on them.
+    """Write prime and continuation to standard output while they are generated; returns a sentence on what was played.
 
-    A stream that is no longer finite is padded with silence; one that is dead plays on.
+    prime: (n,) standardised samples. If the continuation is no longer finite, the rest is silence. If it dies, a note
+    is printed and it goes on.
     """
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")
@@ -198,7 +221,7 @@ def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: Samplin
 
 
 def _send(content: bytes) -> None:
-    """Write to standard output at once. RnnaudioError if that fails, but BrokenPipeError if the pipe is closed."""
+    """Write bytes to standard output and flush; BrokenPipeError for a closed pipe, RnnaudioError for other errors."""
     try:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -222,7 +245,7 @@ def finite(parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def watched(parts: Iterator[np.ndarray], watch: Watch) -> Iterator[np.ndarray]:
-    """Yield the parts, (m,) standardised samples, unchanged; if the sound dies, print when and why to stderr, once."""
+    """Yield the parts, (m,) standardised samples, unchanged; print once to stderr when and why the stream dies."""
     is_dead = False
     for part in parts:
         if not is_dead and (death := watch.push(part)):
@@ -232,7 +255,10 @@ def watched(parts: Iterator[np.ndarray], watch: Watch) -> Iterator[np.ndarray]:
 
 
 def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
-    """Paths of the files to write; RnnaudioError if a name is not .wav, or a file exists and ``overwrite`` is off."""
+    """Return the paths of the files to write.
+
+    RnnaudioError if ``out`` does not end in .wav, or if a file exists and ``overwrite`` is False.
+    """
     if out.suffix.lower() != ".wav":
         raise RnnaudioError(f"{out}: expected a name that ends in .wav; convert the sound afterwards")
     numbered = [out.with_name(f"{out.stem}-{k + 1}{out.suffix}") for k in range(streams)]
@@ -244,10 +270,14 @@ def _targets(out: Path, streams: int, overwrite: bool) -> list[Path]:
 
 
 def _described(targets: list[Path], tracks: list[Track], ends: dict[int, str], wall_seconds: float) -> str:
-    """A sentence on what was written; ends: why a stream ended early, by its number."""
+    """Make a sentence on the written files: lengths, speed and remarks.
+
+    ends: for each stream that ended early, the reason by the number of the stream. wall_seconds: duration of the
+    generation.
+    """
     added = [track.seconds[1] for track in tracks]
     several = len(tracks) > 1
-    names = f"{targets[0]} to {targets[-1].name}" if several else f"{targets[0]}"
+    names = f"{visible(targets[0])} to {visible(targets[-1].name)}" if several else visible(targets[0])
     text = f"wrote {names}: {tracks[0].seconds[0]:.2f} s prime + {max(added):.2f} s generated"
     text += " each" if several else ""
     if sum(added):
@@ -256,6 +286,6 @@ def _described(targets: list[Path], tracks: list[Track], ends: dict[int, str], w
         text += " in all" if several else ""
     for k, (target, track) in enumerate(zip(targets, tracks, strict=True)):
         stopped = [f"stopped early: {ends[k]}"] if k in ends else []
-        name = f"{target.name} " if several else ""
+        name = f"{visible(target.name)} " if several else ""
         text += "".join(f"; {name}{note}" for note in [*stopped, *track.notes])
     return text

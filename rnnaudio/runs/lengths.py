@@ -11,9 +11,9 @@ Figures = dict[str, float | int]
 
 
 class Need(NamedTuple):
-    """Length, in samples, that a piece of a split must have to be used.
+    """Length, ``n_samples``, that a piece of a split must have for a run to use it.
 
-    settings: names of the settings that determine this length, for error messages.
+    settings: names of the settings that determine this length, as words for an error message.
     """
 
     split: Split
@@ -25,7 +25,17 @@ class Need(NamedTuple):
         return self.n_samples / self.split.sample_rate_hz
 
     def figures(self) -> Figures:
-        """Seconds of usable pieces, seconds of the split, number of pieces that are too short, and needed seconds."""
+        """Return the amount of music that can be used, as entries of a run's record.
+
+        usable_seconds
+            length of the pieces that are long enough, together.
+        of_seconds
+            length of all pieces of the split.
+        too_short_pieces
+            number of pieces that are too short.
+        window_seconds
+            the length that a piece must have.
+        """
         usable = [piece.n_samples for piece in self.split.pieces if piece.n_samples >= self.n_samples]
         return {
             "usable_seconds": round(sum(usable) / self.split.sample_rate_hz, 3),
@@ -43,7 +53,10 @@ class Needs(NamedTuple):
 
 
 def check(needs: Needs, path: Path) -> None:
-    """Raise RnnaudioError, stating the length needed, if all pieces for training or for validation are shorter."""
+    """Raise RnnaudioError, with the length needed, if all pieces for training, or all for validation, are too short.
+
+    path: the corpus, for the message.
+    """
     for words, need in (("training", needs.train), ("validation", needs.valid)):
         longest = max((piece.n_samples for piece in need.split.pieces), default=0)
         seconds = longest / need.split.sample_rate_hz
@@ -60,7 +73,10 @@ def record_of(needs: Needs) -> dict[str, Figures]:
 
 
 def in_words(record: Mapping[str, Figures]) -> str:
-    """Format a result of :func:`record_of`: a line on training, and one on validation if it cannot use all pieces."""
+    """Format a result of :func:`record_of` as text.
+
+    One line is on training; another is on validation, if any validation piece is too short.
+    """
     lines = [_line("training", record["train"])]
     if record["valid"]["too_short_pieces"]:
         lines.append(_line("validating", record["valid"]))

@@ -24,9 +24,10 @@ def load(run_dir: Path, kind: type[R]) -> R: ...
 
 
 def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
-    """Load the run in a folder, ready to continue sound. kind: the expected class of the result.
+    """Load the run in a folder, ready to continue sound.
 
-    RnnaudioError if the folder has no run, or the run is damaged or not of class ``kind``.
+    kind: the class that the result must have. RnnaudioError if the folder has no run, or the run is damaged or of
+    another class.
     """
     saved = SavedRun.read(run_dir)
     recipe = recipe_in(saved.settings, saved.path)
@@ -45,7 +46,7 @@ def load(run_dir: Path, kind: type[LoadedRun] = LoadedRun) -> LoadedRun:
 
 
 def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
-    """Return the config of a saved run; RnnaudioError if the run is of another recipe or its settings are wrong."""
+    """Return the config of a saved run; RnnaudioError if the run is of another recipe or its settings are invalid."""
     if recipe.key not in saved.settings:
         raise RnnaudioError(f"{saved.path} holds no settings of a run over {recipe.key}; name another run")
     try:
@@ -55,7 +56,7 @@ def saved_config(recipe: Recipe[C], saved: SavedRun) -> C:
 
 
 def saved_recipe(run_dir: Path) -> tuple[Recipe[Any], Any]:
-    """Read the run in a folder without building its model; returns its recipe and its config.
+    """Return the recipe and the config of the run in a folder, without building its model.
 
     RnnaudioError if there is no run, or if the run is damaged.
     """

@@ -1,7 +1,7 @@
-"""An observer of a training, which lets the run play at intervals.
+"""Observer of a training: at intervals, it lets the run generate sound.
 
-An observer is called with each new row of the history, after the checkpoint is saved. It does not change the training:
-what it cannot do is a note.
+An observer is a function that is called with each new row of the training history, after the checkpoint is saved. This
+one does not change the training: if it cannot play, it prints a note.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun, open_known
+from rnnaudio.text import visible
 from rnnaudio.training.history import Row
 
 FOLDER = "listening"
@@ -32,7 +33,15 @@ LEAST_MINUTES = 0.05
 
 
 class Heard(NamedTuple):
-    """Sound of a run at an update: prime and continuation, (n,) samples, and the paths of its two files."""
+    """Sound of a run at an update of its training.
+
+    updates
+        number of updates so far.
+    audio
+        prime and continuation, (n,) samples on the scale of the recording.
+    wav, picture
+        paths of the sound as a WAV file and of its spectrogram as a PNG file.
+    """
 
     updates: int
     audio: Audio
@@ -44,11 +53,18 @@ class Heard(NamedTuple):
 class Listener:
     """Observer that lets the run play at intervals of training time.
 
-    Each time, the best parameters so far continue the first validation prime for five seconds, into
-    ``RUN_DIR/listening/update-00001200.wav`` and ``.png``. Loading and playing take seconds, which count as training
-    time.
+    Each time, the best parameters so far continue the first validation prime for five seconds; the result is written
+    to ``RUN_DIR/listening/update-00001200.wav`` and ``.png``. Loading and playing take seconds, which count as
+    training time.
 
-    every_minutes: training time between two sounds. and_then: functions called with each sound.
+    run_dir, corpus
+        the folder of the run, and the path of its corpus.
+    every_minutes
+        training time between two sounds, in minutes.
+    and_then
+        functions called with each sound.
+
+    RnnaudioError for an interval below .05 minutes or an infinite one.
     """
 
     def __init__(
@@ -72,7 +88,7 @@ class Listener:
             for call in self._and_then:
                 call(heard)
         except (RnnaudioError, OSError) as error:
-            tqdm.write(f"note: nothing to listen to at update {row['updates']}: {error}")
+            tqdm.write(f"note: nothing to listen to at update {row['updates']}: {visible(error)}")
 
     def _played(self, updates: int) -> Heard:
         saved, run = SavedRun.read(self._run_dir), load(self._run_dir)
@@ -90,7 +106,7 @@ class Listener:
         return Heard(updates, whole, run.sample_rate_hz, wav, picture)
 
     def _prime(self, recipe: Recipe[Any], run: LoadedRun) -> Audio:
-        """The first prime of the validation split, standardised."""
+        """Read the first prime of the validation split, (n,) standardised samples."""
         with open_known(run.record["config"]["corpus"], self._corpus) as corpus:
             seconds = recipe.prime_length(run.config, corpus.valid)
             return corpus.valid.prime_at(0, seconds)

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.audio import write_wav
 from rnnaudio.audio.clip import Clip
 from rnnaudio.audio.levels import level_dbfs, limited
+from rnnaudio.laps import Laps
 from rnnaudio.lock import check_owned, owned_folder
 from rnnaudio.report import Deck, write_report
 from rnnaudio.runs.config import flat, to_dict
@@ -25,7 +27,11 @@ from rnnaudio.runs.load import load
 from rnnaudio.runs.recipe import Page, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun, trouble
+from rnnaudio.text import visible
 from rnnaudio.training.progress import duration
+from rnnaudio.training.run import planned_updates
+
+CHOOSING, PLAYING, PLOTTING, WRITING = "choosing how to play", "playing on, and judging", "pictures", "sounds and page"
 
 
 def write_outcome(
@@ -35,6 +41,7 @@ def write_outcome(
     seconds: float | None = None,
     prime_index: int = 0,
     finish: bool = True,
+    laps: Laps | None = None,
 ) -> Record:
     """Write sound, pictures, ``summary.json`` and ``report.html`` of a trained run to its folder; returns the summary.
 
@@ -43,20 +50,22 @@ def write_outcome(
     seconds
         length of the generated sound; None: the recipe's default.
     prime_index
-        index, 0 or more, of the prime in the test split; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
+        number, from 0, of the prime in the test split; see :meth:`rnnaudio.data.corpus.Split.prime_at`.
     finish
         True: first let the recipe make the choices that follow training (recipe ``codes``: which parameters and which
         sampling temperatures are best on validation music); False: keep the choices saved earlier.
+    laps
+        timer to which the time of each phase is added; None: the times are not kept.
 
     RnnaudioError if there is no run, if its corpus is missing or has changed, or if another process writes to the
     run's folder (:mod:`rnnaudio.lock`).
     """
     with owned_folder(run_dir):
-        return _outcome_written(run_dir, corpus_path, seconds, prime_index, finish)
+        return _outcome_written(run_dir, corpus_path, seconds, prime_index, finish, laps or Laps())
 
 
 def _outcome_written(
-    run_dir: Path, corpus_path: Path | None, seconds: float | None, prime_index: int, finish: bool
+    run_dir: Path, corpus_path: Path | None, seconds: float | None, prime_index: int, finish: bool, laps: Laps
 ) -> Record:
     """Write the outcome as :func:`write_outcome` does, in a folder that no other process writes to."""
     saved = SavedRun.read(run_dir)
@@ -64,28 +73,45 @@ def _outcome_written(
     seconds = recipe.seconds if seconds is None else seconds
     with load(run_dir).open_corpus(corpus_path) as corpus:
         if finish:
-            recipe.finish(saved.run_dir, corpus)
-        run = load(run_dir)
-        prime_seconds = recipe.prime_length(run.config, corpus.test)
-        sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
-        page = recipe.page(run, corpus, sound, saved.run_dir)
+            with laps.phase(CHOOSING):
+                recipe.finish(saved.run_dir, corpus)
+        with laps.phase(PLAYING):
+            run = load(run_dir)
+            prime_seconds = recipe.prime_length(run.config, corpus.test)
+            sound = continue_test_prime(run, corpus, prime_seconds=prime_seconds, seconds=seconds, index=prime_index)
+        with laps.phase(PLOTTING):
+            page = recipe.page(run, corpus, sound, saved.run_dir)
     check_owned(saved.run_dir)  # playing may have taken minutes
-    clips, lowest_gain_db = write_sounds(run, sound, page, saved.run_dir)
+    with laps.phase(WRITING):
+        return _written(recipe, run, sound, page, saved.run_dir, seconds, laps)
+
+
+def _written(
+    recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path, seconds: float, laps: Laps
+) -> Record:
+    """Write the sounds, the summary and the report of a run; returns the summary.
+
+    seconds: length of the generated sound that was asked for.
+    """
+    clips, lowest_gain_db = write_sounds(run, sound, page, folder)
     summary = summarise(recipe, run, sound, page) | {"limited_by_db": abs(lowest_gain_db), "of_seconds": seconds}
-    write_atomically(saved.run_dir / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    with laps.phase(PLOTTING):
+        pictures = plotted(recipe, run, sound, page, folder)
     write_report(
-        saved.run_dir / "report.html",
-        title=page.title,
+        folder / "report.html",
+        title=f"{visible(folder.resolve().name)}: {page.title}",
         summary="\n\n".join(filter(None, (headline(summary), page.about, HOW_IT_IS_JUDGED))),
         tables={
             **page.tables,
             "Settings": [{"setting": k, "value": str(v)} for k, v in flat(summary["config"]).items()],
         },
-        pictures=plotted(recipe, run, sound, page, saved.run_dir),
+        pictures=pictures,
         sounds=Deck(clips, prime_seconds=len(sound.prime) / run.sample_rate_hz),
-        findings=saved_findings(saved.run_dir),
+        findings=saved_findings(folder),
         notes=[
-            *([f"started from the parameters of {summary['start']}"] if "start" in summary else []),
+            *([f"started from the parameters of {visible(summary['start'])}"] if "start" in summary else []),
+            f"corpus: {visible(Path(run.record['config']['corpus']['path']).name)}",
             *(f"{key}: {value}" for key, value in summary["versions"].items()),
         ],
         explanations={**EXPLANATIONS, **_of_baselines(page), **page.explanations},
@@ -94,14 +120,14 @@ def _outcome_written(
 
 
 def _of_baselines(page: Page) -> dict[str, str]:
-    """The explanation of a learning curve with lines of baselines; empty if it has none."""
+    """Return the explanation, by caption, of a learning curve with baselines; {} if the page has no baselines."""
     return {"Learning curve": f"{EXPLANATIONS['Learning curve']} {OF_BASELINES}"} if page.baselines else {}
 
 
 def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tuple[dict[str, Clip], float]:
-    """Write all sounds to ``folder`` as WAV files, with their peaks limited; returns (clips by caption, gain in dB).
+    """Write all sounds to ``folder`` as WAV files, with limited peaks; returns the clips by caption, and a gain in dB.
 
-    The gain is the lowest that limiting the peaks of prime and generated continuation needed: negative, or 0 if no
+    The gain is the lowest one that limiting the peaks of prime and generated continuation needed: negative, or 0 if no
     limiting was needed.
     """
     rate = run.sample_rate_hz
@@ -121,29 +147,32 @@ def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tupl
 def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
     """Plot the pictures of any run into ``folder``; returns their paths, and those of ``page``, by caption.
 
-    The spectrogram is not among them, as the page has those of its sounds.
+    ``spectrogram.png`` is written but not returned, because the report shows a spectrogram with each sound.
     """
     rate, history = run.sample_rate_hz, run.history
     plots.spectrogram(sound.prime, sound.generated, sound.original, rate, folder / "spectrogram.png")
     pictures = {}
     if history:
-        pictures["Learning curve"] = plots.learning_curve(
+        draw = partial(
+            plots.learning_curve_figure,
             history,
-            folder / "learning_curve.png",
             quantity=recipe.quantity,
             baselines=dict(page.baselines),
-            decibel=page.decibel,
+            decibel=recipe.decibel,
+            kept=None if page.last_loss is None else (n_epochs(run), page.last_loss),
         )
+        pictures["Learning curve"] = plots.for_page(draw, folder / "learning_curve.png")
     pictures |= page.pictures
     if history:
         names = history[-1]["update_ratios"]
         ratios = {name: [(row["updates"], row["update_ratios"][name]) for row in history] for name in names}
-        pictures["Update ratios"] = plots.update_ratios(ratios, folder / "update_ratios.png")
+        draw_ratios = partial(plots.update_ratios_figure, ratios)
+        pictures["Update ratios"] = plots.for_page(draw_ratios, folder / "update_ratios.png")
     return pictures
 
 
 def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> Record:
-    """Compute the entries of ``summary.json``: results, versions and settings of a run, by name.
+    """Make the entries of ``summary.json``, by name: results, versions and settings of a run.
 
     :func:`write_outcome` adds ``limited_by_db`` and ``of_seconds``.
     """
@@ -151,9 +180,11 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
         "recipe": recipe.name,
         "trouble": trouble(run.record),
         "validation": page.figure,
+        "validation_loss": run.best_validation_loss if page.last_loss is None else page.last_loss,
         "best_validation_loss": run.best_validation_loss,
         **page.summary,
         "updates": run.record["n_updates"],
+        "cut_off": cut_off(run),
         "epochs": n_epochs(run),
         "training_minutes": round(run.record["seconds"] / 60, 2),
         "n_parameters": run.model.n_parameters,
@@ -177,32 +208,43 @@ def summarise(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page) -> 
 
 
 def _start(run: LoadedRun) -> Record:
-    """The entry on the run from whose parameters a run started, if it did so; without the folder of that one."""
+    """Return the entry ``start`` of a summary: name and updates of the run from which this one started, or {}."""
     start = run.record["config"].get("start")
     return {"start": f"{Path(start['run']).name} at update {start['n_updates']}"} if start else {}
 
 
 def _rounded(dbfs: float) -> float | None:
-    """A level to .01 dB; None for silence, as JSON has no infinity."""
+    """Round a level in dB to two decimals; None for silence, since JSON has no infinity."""
     return round(dbfs, 2) if np.isfinite(dbfs) else None
 
 
 def n_epochs(run: LoadedRun) -> float:
-    """Number of passes over the training data up to the last update; 0 if the run was never validated."""
+    """Return the number of passes over the training data up to the last update; 0 if the run was never validated."""
     if not run.history:
         return 0.0
     last = run.history[-1]
     return float(last["epoch"] * run.record["n_updates"] / last["updates"])
 
 
+def cut_off(run: LoadedRun) -> str:
+    """Make a clause that says that the limit on time ended the training; empty if something else ended it."""
+    n_updates, config = run.record["n_updates"], run.config
+    if run.record["stopping"]["should_stop"] or run.record["seconds"] < 60.0 * config.minutes:
+        return ""
+    planned = planned_updates(config.max_updates)
+    of = f" of {planned}" if n_updates < planned else ""
+    return f"ended by its limit of time after {n_updates}{of} updates"
+
+
 def headline(summary: Mapping[str, Any]) -> str:
-    """Format a summary as sentences: trouble in training, validation result, time that the sound stayed alive, level.
+    """Make sentences on a run: trouble in training, validation result, time for which the sound stayed alive, level.
 
     summary: as :func:`write_outcome` returns it.
     """
     broken = summary.get("trouble", "")
     trained = f"{broken[:1].upper()}{broken[1:]}. " if broken else ""
-    trained += f"{duration(60 * summary['training_minutes'])} of training: {summary['validation']}."
+    cut = f", {summary['cut_off']}" if summary.get("cut_off") else ""
+    trained += f"{duration(60 * summary['training_minutes'])} of training{cut}: {summary['validation']}."
     why = f" ({summary['death']})" if summary["death"] else ""
     if summary.get("limits_known") is False:
         why += (
@@ -215,7 +257,7 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 
 def _on_the_original(summary: Mapping[str, Any]) -> str:
-    """A sentence on the recording itself, if the same measure finds a death in it; else empty."""
+    """Make a sentence on the recording itself, if the same measure finds that it dies; else empty."""
     why = summary.get("original_death", "")
     if not why:
         return ""
@@ -224,7 +266,7 @@ def _on_the_original(summary: Mapping[str, Any]) -> str:
 
 
 def _levels(summary: Mapping[str, Any]) -> str:
-    """A sentence on peaks that were limited, and on a level that is not the prime's; empty if there is no need."""
+    """Make a sentence on limited peaks and on a level that differs from the prime's; empty if there is neither."""
     before, after = summary.get("prime_dbfs"), summary.get("generated_dbfs")
     notes = [peak_note(-summary.get("limited_by_db", 0.0))]
     if before is not None and after is not None:

@@ -1,4 +1,4 @@
-"""Endless sound of a run on the sound card, with keys for temperature, pause and end."""
+"""Endless sound of a run on the sound card, with keys that change the temperature, pause and end."""
 
 import sys
 import time
@@ -17,7 +17,9 @@ from rnnaudio.interrupt import Interrupt
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.generate import Track, finite, watched
 from rnnaudio.runs.load import load
+from rnnaudio.runs.packs import packed_prime, run_folder
 from rnnaudio.runs.primes import Primes, check_seconds
+from rnnaudio.text import visible
 
 ENDLESS = 10**15  # samples: thousands of years
 CHUNK_SECONDS = 0.05  # of sound, between two looks for keys
@@ -26,7 +28,10 @@ HELP = "space pauses, q ends"
 
 
 class Keys(Protocol):
-    """Reader of what is typed while sound plays; a context manager. ``are_read``: whether keys can come at all."""
+    """Protocol of a reader of the keys pressed while sound plays; a context manager.
+
+    ``are_read``: False if no keys can be read, since standard input is not a terminal.
+    """
 
     are_read: bool
 
@@ -34,18 +39,21 @@ class Keys(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
     def pressed(self, wait_seconds: float = 0.0) -> Sequence[str]:
-        """Return the keys typed since the last call; waits for one, ``wait_seconds`` at most."""
+        """Return the keys pressed since the last call; if there are none, wait for one for up to ``wait_seconds``."""
         ...
 
 
 @dataclass
 class Dial:
-    """A sampling temperature that can be turned while sound is generated; None for a run that samples nothing."""
+    """A sampling temperature that can be changed while sound is generated; None for a run that does not sample."""
 
     temperature: float | None
 
     def turn(self, steps: int) -> str:
-        """Raise the temperature by ``steps`` of .05, within .05 and 5; returns what it is now, in words."""
+        """Raise the temperature by .05 times ``steps``, which may be negative; returns a phrase with the new value.
+
+        The temperature stays between .05 and 5.
+        """
         if self.temperature is None:
             return "this run samples nothing: it has no temperature"
         wanted = round(self.temperature + STEP * steps, 2)
@@ -55,35 +63,38 @@ class Dial:
 
 @dataclass(frozen=True)
 class DialledSchedule(SamplingSchedule):
-    """A schedule whose temperature is at all times that of a dial."""
+    """A sampling schedule whose temperature is the present one of a dial."""
 
     dial: Dial = field(default_factory=lambda: Dial(1.0))
 
     def at(self, share: float) -> Sampling:
-        """Return the settings of now, whatever the share."""
+        """Return the sampling settings with the present temperature of the dial; ``share`` has no effect."""
         return Sampling(self.dial.temperature or 1.0, self.top_k, self.nucleus)
 
 
 @dataclass(frozen=True)
 class DialledSampling(SamplingOptions):
-    """Options of sampling whose temperature is that of a dial."""
+    """Options of sampling whose temperature is the present one of a dial."""
 
     dial: Dial = field(default_factory=lambda: Dial(1.0))
 
     def schedule(self, own: float) -> SamplingSchedule:
-        """Make the schedule that follows the dial."""
+        """Make the sampling schedule that follows the dial; ``own``, the run's temperature, has no effect on it."""
         return DialledSchedule((own,), self.top_k, self.nucleus, self.dial)
 
 
 class Pace:
-    """Speed at which sound is made: ``sound_seconds`` of it in ``work_seconds``."""
+    """Timer of the generation of sound.
+
+    Attributes: ``sound_seconds``, the length of the sound so far; ``work_seconds``, the time that its generation took.
+    """
 
     def __init__(self, sample_rate_hz: int):
         self._rate = sample_rate_hz
         self.sound_seconds = self.work_seconds = 0.0
 
     def timed(self, parts: Iterator[Audio]) -> Iterator[Audio]:
-        """Yield the parts, (m,) samples each, and count the time that each of them takes."""
+        """Yield the parts, (m,) samples each, and add the length and the duration of the generation of each."""
         while True:
             started = time.perf_counter()
             part = next(parts, None)
@@ -94,7 +105,7 @@ class Pace:
             yield part
 
     def why_gaps(self) -> str:
-        """A sentence on a gap in the sound: whether the model is too slow, or something else."""
+        """Make a sentence on the cause of a gap in the sound: the model is too slow, or the machine was busy."""
         if not self.sound_seconds:
             return "the sound had a gap in the prime: the machine is busy with something else"
         speed = self.sound_seconds / max(self.work_seconds, 1e-9)
@@ -110,9 +121,17 @@ class Pace:
 
 
 class Desk:
-    """Outlet through which sound goes to the card, a little at a time; keys are obeyed in between.
+    """Player that sends sound to the card in chunks of 50 ms and reads the keys before each chunk.
 
-    The attributes: ``is_over``, True once q was typed or ``interrupted`` is true; ``n_gaps``, the gaps so far.
+    card, keys, dial, pace
+        the sound card; the reader of keys; the temperature that keys change; the speed of generation, to explain gaps.
+    rate
+        sample rate in Hz.
+    interrupted
+        function that returns True once the program was asked to end, as by Ctrl-C.
+
+    Attributes: ``is_over``, True once q was pressed or the program was asked to end; ``n_gaps``, the number of gaps in
+    the sound so far; ``n_played``, the number of samples played.
     """
 
     def __init__(self, card: Card, keys: Keys, dial: Dial, pace: Pace, rate: int, interrupted: Callable[[], bool]):
@@ -125,7 +144,7 @@ class Desk:
         return self._has_quit or self._interrupted()
 
     def send(self, audio: Audio) -> None:
-        """Play (n,) samples on the scale of the recording, within full scale; returns early once it is over."""
+        """Play (n,) samples on the scale of the recording, within full scale; returns early if ``is_over``."""
         for start in range(0, len(audio), self._n_chunk):
             self._obey(self._keys.pressed())
             if self.is_over:
@@ -149,7 +168,7 @@ class Desk:
                 self._pause()
 
     def _pause(self) -> None:
-        """Be silent until the space bar is hit again; the other keys are obeyed."""
+        """Keep silent until the space bar is pressed again or ``is_over``; the other keys keep their effect."""
         self._card.pause()
         _say("paused; space goes on")
         while not self.is_over:
@@ -172,22 +191,37 @@ def play(
     sampling: SamplingOptions,
     seconds: float | None = None,
 ) -> str:
-    """Play a prime and its continuation by the model; returns a sentence on what was played.
+    """Play a prime and its continuation on the sound card; returns a sentence on what was played.
 
-    It ends with the key q, after ``seconds`` of the continuation (None: never), or once the sound is no longer finite;
-    on Ctrl-C KeyboardInterrupt is raised with that sentence. open_card: makes the card, given the sample rate in Hz.
-    corpus: path of the run's corpus; None: where it was in training.
+    run_dir
+        the folder of a run, a pack, or the name of a model that comes with the package.
+    corpus
+        path of the run's corpus; None: where it was in training.
+    primes
+        the prime to continue, a single one; a pack has a prime of its own.
+    open_card
+        function (sample rate in Hz) -> sound card.
+    keys
+        reader of the keys that pause, end, or change the temperature.
+    sampling
+        options of the sampling. Only the first of its temperatures is used, until keys change it.
+    seconds
+        length of the continuation; None: endless.
 
-    RnnaudioError for options out of range, for the reasons of :func:`rnnaudio.runs.load.load` and
-    :meth:`Primes.read`, and those of the card.
+    Playing ends at the key q, after ``seconds``, or once the sound is no longer finite. On Ctrl-C, KeyboardInterrupt
+    is raised with the sentence on what was played.
+
+    RnnaudioError for options out of range, if the sound card fails, and the errors of :func:`rnnaudio.runs.load.load`
+    and :meth:`Primes.read`.
     """
     primes.check()
     if seconds is not None:
         check_seconds(seconds, "seconds")
-    run = load(run_dir)
+    with run_folder(run_dir) as folder:
+        run = load(folder)
+        card = open_card(run.sample_rate_hz)
+        (prime,) = primes.read(run, corpus, packed_prime(folder))
     rate = run.sample_rate_hz
-    card = open_card(rate)
-    (prime,) = primes.read(run, corpus)
     dial, pace = Dial(run.temperature), Pace(rate)
     n_samples = ENDLESS if seconds is None else max(1, round(seconds * rate))
     made = pace.timed(finite(run.stream(prime, n_samples, _dialled(run, sampling, dial))))
@@ -211,7 +245,7 @@ def play(
 
 
 def joined(parts: Iterator[Audio], n_least: int) -> Iterator[Audio]:
-    """Join parts, (m,) samples each, to parts of at least ``n_least`` samples; the last may be shorter."""
+    """Join successive parts, (m,) samples each, to parts of at least ``n_least`` samples; the last may be shorter."""
     waiting: list[Audio] = []
     for part in parts:
         waiting.append(part)
@@ -223,9 +257,9 @@ def joined(parts: Iterator[Audio], n_least: int) -> Iterator[Audio]:
 
 
 def _dialled(run: LoadedRun, sampling: SamplingOptions, dial: Dial) -> SamplingOptions:
-    """The options with the temperature of the dial, which is set to theirs; unchanged for a run that samples nothing.
+    """Set the dial to the first temperature of the options; returns options that follow the dial.
 
-    RnnaudioError for options out of range.
+    For a run that does not sample, the options are returned unchanged. RnnaudioError for options out of range.
     """
     if run.temperature is None:
         return sampling
@@ -235,13 +269,13 @@ def _dialled(run: LoadedRun, sampling: SamplingOptions, dial: Dial) -> SamplingO
 
 def _head(run_dir: Path, dial: Dial, keys: Keys) -> str:
     if not keys.are_read:
-        return f"playing {run_dir}; standard input is no terminal, so there are no keys: Ctrl-C ends it"
+        return f"playing {visible(run_dir)}; standard input is no terminal, so there are no keys: Ctrl-C ends it"
     turns = "" if dial.temperature is None else f"+ and - turn the temperature, now {dial.temperature:.2f}; "
-    return f"playing {run_dir}: {turns}{HELP}"
+    return f"playing {visible(run_dir)}: {turns}{HELP}"
 
 
 def _described(track: Track, desk: Desk, n_samples: int, rate: int) -> str:
-    """A sentence on what was played."""
+    """Make a sentence on what was played: lengths of prime and continuation, gaps, and remarks."""
     before, _ = track.seconds
     generated = max(0.0, desk.n_played / rate - before)
     text = f"played {min(before, desk.n_played / rate):.2f} s prime + {generated:.2f} s generated"

@@ -1,4 +1,4 @@
-"""Sounds that `generate` continues: an excerpt of a file, excerpts of the test split, or the prime of a pack."""
+"""Primes, the sounds that a run continues: an excerpt of a file, excerpts of a test split, or the prime of a pack."""
 
 import sys
 from pathlib import Path
@@ -13,6 +13,7 @@ from rnnaudio.data.disk_space import LEAST_BYTES_PER_SECOND, n_bytes
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import Record
 from rnnaudio.runs.continuing import LoadedRun
+from rnnaudio.text import visible
 
 MOST_SECONDS = 1e9
 LONG_SECONDS = 600.0  # of a file: of longer ones only a part is read, if the format allows it
@@ -20,18 +21,25 @@ MARGIN_SECONDS = 30.0  # on either side of the prime, as the mean of a second of
 
 
 def check_seconds(seconds: float, name: str) -> None:
-    """Raise RnnaudioError for a length in seconds that is not positive, or above 1e9."""
+    """Check that a length in seconds is above 0 and at most 1e9; RnnaudioError, with its ``name``, if not."""
     if not 0 < seconds <= MOST_SECONDS:
         raise RnnaudioError(f"{name} is {seconds}; expected more than 0, and {MOST_SECONDS:.0g} at most")
 
 
 class Primes(NamedTuple):
-    """The sounds to continue, each ``seconds`` long.
+    """Description of the primes to continue, the sounds before the generated ones.
 
-    One prime is an excerpt of ``file`` that begins at ``start``: seconds, counted from the end if negative, or "end"
-    for the last ``seconds`` of the file. Without a file, ``streams`` primes come from the test split, at positions
-    ``place``, ``place`` + 1, ... of :meth:`rnnaudio.data.corpus.Split.prime_at`. A pack has one prime, which is taken
-    where neither a file nor a corpus is named.
+    file
+        audio file, of which one excerpt is the only prime; None: primes are excerpts of the test split or, for a pack
+        without a corpus, the prime of the pack.
+    seconds
+        length of each prime.
+    place, streams
+        number of the first prime in the test split, and number of primes, at ``place``, ``place`` + 1, ... of
+        :meth:`rnnaudio.data.corpus.Split.prime_at`.
+    start
+        beginning of the excerpt of ``file``, in seconds, from the end of the file if negative; "end": the last
+        ``seconds`` of the file.
     """
 
     file: Path | None = None
@@ -41,7 +49,7 @@ class Primes(NamedTuple):
     start: float | Literal["end"] = 0.0
 
     def check(self) -> None:
-        """Raise RnnaudioError for values out of range, or options that exclude each other."""
+        """Raise RnnaudioError for values out of range, or for options that exclude each other."""
         check_seconds(self.seconds, "prime_seconds")
         if self.place < 0:
             raise RnnaudioError(f"prime_index is {self.place}; expected 0 or more")
@@ -63,11 +71,20 @@ class Primes(NamedTuple):
     def read(self, run: LoadedRun, corpus: Path | None, packed: Audio | None = None) -> list[np.ndarray]:
         """Read the primes, (n,) samples each, standardised and at the sample rate of the run's corpus.
 
-        If no test piece, or not the prime of the pack, is as long as a prime, the primes are as long as the longest
-        is, which is noted on stderr. corpus: path of the run's corpus; None: where it was in training. packed: the
-        prime of a pack, (n,) standardised samples; None: the run is not packed. RnnaudioError if ``file`` is shorter
-        than the prime, if all test pieces are shorter than the prime and than .2 s, if the file or the corpus cannot
-        be read, or if a pack has not as many primes.
+        run
+            gives the sample rate, the scale and the corpus.
+        corpus
+            path of the run's corpus; None: where it was in training.
+        packed
+            the prime of a pack, (n,) standardised samples; None: the run is not packed. It is used if neither a file
+            nor a corpus is named.
+
+        If no test piece is as long as a prime, the primes are as long as the longest piece; likewise with the prime of
+        a pack. A note on stderr says so.
+
+        RnnaudioError if ``file`` is shorter than the prime; if all test pieces are shorter than the prime and than .2
+        s; if the file or the corpus cannot be read; or if more primes than one, or another than the first, are asked
+        of a pack.
         """
         if self.file is not None:
             return [_of_file(run, self.file, self.seconds, self.start)]
@@ -80,7 +97,11 @@ class Primes(NamedTuple):
             return [opened.test.prime_at(self.place + k, seconds) for k in range(self.streams)]
 
     def _of_pack(self, packed: Audio, rate: int) -> Audio:
-        """The beginning of the one prime of a pack, at ``rate`` Hz."""
+        """Return the first ``seconds`` of the prime of a pack, (n,) samples; rate: the sample rate in Hz.
+
+        If ``packed`` is shorter, all of it is returned and a note is printed. RnnaudioError if ``place`` or
+        ``streams`` ask for another prime, or if ``seconds`` is less than a sample.
+        """
         for option, value, most in (("--prime-index", self.place, 0), ("--streams", self.streams, 1)):
             if value > most:
                 raise RnnaudioError(
@@ -95,9 +116,9 @@ class Primes(NamedTuple):
         return packed[:n_prime]
 
     def origin(self, run: LoadedRun, corpus: Path | None) -> Record:
-        """Return title, source and licence of the piece that the first prime is from, as :meth:`read` reads it.
+        """Return title, source and licence, by name, of the piece from which the first prime is read.
 
-        Of a file, the title is its name, and the others are empty.
+        For a file, the title is the file's name; source and licence are empty. corpus: as in :meth:`read`.
         """
         if self.file is not None:
             return {"title": self.file.name, "source": "", "licence": ""}
@@ -107,10 +128,11 @@ class Primes(NamedTuple):
 
 
 def _of_file(run: LoadedRun, path: Path, seconds: float, start: float | Literal["end"]) -> np.ndarray:
-    """The excerpt of an audio file at the rate and on the scale of the run's corpus, cleaned as a corpus is.
+    """Read an excerpt of an audio file, cleaned as for a corpus: (n,) standardised samples at the run's rate.
 
-    Of a file of more than ten minutes half a minute on either side of the prime is read, by which it is cleaned. What
-    was corrected or is missing is printed. RnnaudioError if the file is shorter or cannot be read.
+    seconds, start: as in :class:`Primes`. If the file is longer than ten minutes, only the excerpt and half a minute
+    on either side are decoded, and the offset is measured on these. Notes are printed on corrections and on damage of
+    the file. RnnaudioError if the file is too short or cannot be read.
     """
     rate = run.sample_rate_hz
     n_prime = round(seconds * rate)
@@ -141,7 +163,7 @@ def _of_file(run: LoadedRun, path: Path, seconds: float, start: float | Literal[
 
 
 def _cleaned(path: Path, decoded: Decoded, rate: int) -> np.ndarray:
-    """Subtract a constant offset and resample to ``rate``; what was corrected or is missing is printed."""
+    """Subtract a constant offset, and resample to ``rate`` Hz; prints notes on corrections and on damage."""
     audio, notes = decoded.audio, list(decoded.notes)
     if decoded.truncated:
         notes.append(f"truncated: {decoded.truncated}; what is there is used")
@@ -155,16 +177,19 @@ def _cleaned(path: Path, decoded: Decoded, rate: int) -> np.ndarray:
 
 
 def _long(path: Path, stated_seconds: float | None) -> float | None:
-    """The stated length of a file in seconds, if it is so long that only a part should be read; else None.
+    """Return the stated length of a file in seconds if it exceeds ten minutes, else None.
 
-    A length that a file of its size cannot hold is none.
+    Only a part of such a file should be decoded. None also if a file of its size cannot be as long as it states.
     """
     is_long = stated_seconds is not None and LONG_SECONDS < stated_seconds <= n_bytes(path) / LEAST_BYTES_PER_SECOND
     return stated_seconds if is_long else None
 
 
 def _first(path: Path, n_samples: int, rate: int, seconds: float, start: float | Literal["end"]) -> int:
-    """The first sample of a prime in a file of ``n_samples``; RnnaudioError if it does not lie within the file."""
+    """Return the index of a prime's first sample in a file of ``n_samples`` samples at ``rate`` Hz.
+
+    RnnaudioError if the prime does not lie within the file.
+    """
     n_prime = round(seconds * rate)
     if n_samples < n_prime:
         raise RnnaudioError(
@@ -182,4 +207,4 @@ def _first(path: Path, n_samples: int, rate: int, seconds: float, start: float |
 
 
 def _note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)
+    print(f"note: {visible(text)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Reasons why a setting cannot change when a run is resumed, in sentences that recipes share."""
+"""Reasons why a setting cannot change when a run is resumed; the messages of all recipes use these texts."""
 
 UNINTERRUPTED = "a resumed run is the run that was not broken off, to the bit"  # where no other reason is given
 SHAPE = "the model's shape follows from it, and the saved parameters have the old one"

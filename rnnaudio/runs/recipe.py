@@ -1,8 +1,8 @@
 """The interface of recipes: everything that differs between runs over frames, codes and samples.
 
-A recipe defines the model, objective and batches, how a trained run continues sound, and its part of the report.
-Training, resuming, generation, reports, diagnosis and toy problems are common to all recipes; :mod:`rnnaudio.runs`
-has them. To add a recipe, subclass :class:`Recipe` and register it by one line in :mod:`rnnaudio.runs.recipes`.
+A recipe defines the model, its objective and batches, how a trained run continues sound, and a part of the report. The
+functions for training, resuming, generation, reports, diagnosis and toy problems, in :mod:`rnnaudio.runs`, are common
+to all recipes. To add a recipe, subclass :class:`Recipe` and register it by one line in :mod:`rnnaudio.runs.recipes`.
 """
 
 from abc import ABC, abstractmethod
@@ -28,9 +28,9 @@ from rnnaudio.runs.record import Record, SavedRun
 from rnnaudio.runs.remedies import RATE_CAUSES, other_rate
 from rnnaudio.runs.toys import PROBLEMS, ToyProblem
 from rnnaudio.schema import Plain
-from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep
+from rnnaudio.training import Judging, Limits, SegmentedTrainStep, TrainStep, training_step
 from rnnaudio.training.checkpoint import Checkpoint
-from rnnaudio.training.run import Batches, StoppingRule
+from rnnaudio.training.run import Batches, StoppingRule, planned_updates
 
 TOY_FRAME = 200  # samples per frame, if the model has no frames of its own
 Rows = Sequence[Mapping[str, object]]
@@ -41,7 +41,7 @@ C = TypeVar("C", bound=RunConfig)
 
 @dataclass(frozen=True)
 class Fitting:
-    """Optimizer, limits and rules of training: arguments of :func:`rnnaudio.training.train`, under the same names."""
+    """Optimizer, limits and rules of a training: arguments of :func:`rnnaudio.training.train` of the same names."""
 
     optimizer: Optimizer
     stopping: StoppingRule
@@ -53,20 +53,20 @@ class Fitting:
     on_update: Callable[[int], None] | None = None
 
     def step(self, model: Layer, objective: Objective) -> TrainStep | SegmentedTrainStep:
-        """Compile and return the training step of a model, in segments unless ``segment_steps`` is 0."""
-        if self.segment_steps:
-            return SegmentedTrainStep(
-                model, objective, self.optimizer, seed=self.seed, segment_steps=self.segment_steps
-            )
-        return TrainStep(model, objective, self.optimizer, seed=self.seed)
+        """Compile and return the training step of a model; unless ``segment_steps`` is 0, it works in segments."""
+        return training_step(model, objective, self.optimizer, seed=self.seed, segment_steps=self.segment_steps)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Everything needed to train a run.
 
+    model, objective, batches
+        the model to train, its loss, and the source of training batches.
     validation
         the fixed validation batches.
+    fitting
+        optimizer, limits and rules of the training.
     pieces
         the training pieces from which the batches are read.
     blank_loss
@@ -74,10 +74,10 @@ class Prepared:
     measured
         measurements of the data, saved in the run's record.
     files
-        files to save beside the checkpoint, by name.
+        contents of files to save beside the checkpoint, by name.
     promised
-        the objective by which toy problems judge the model, where a setting (such as the target of 2016) makes
-        ``objective`` differ from what the run is meant to learn; None: ``objective``.
+        the objective by which toy problems judge the model, if a setting (such as ``target_shift`` 0, as in 2016)
+        makes ``objective`` differ from what the run is meant to learn; None: ``objective``.
     """
 
     model: Layer
@@ -100,10 +100,18 @@ class Page:
         title of the page; the validation result as text for the headline; a paragraph that follows the headline.
     summary
         the recipe's entries of ``summary.json``.
-    tables, pictures, sounds, explanations
-        by heading or caption. Sounds are (n,) samples on the scale of the recording, written as ``<caption>.wav``.
-    baselines, decibel
-        for the learning curve: losses of simple predictors to plot as lines, and whether to show losses in decibels.
+    tables
+        rows by heading.
+    pictures, explanations
+        paths of PNG files, and texts shown below pictures, sounds or tables, by caption or heading.
+    sounds
+        (n,) samples on the scale of the recording, by caption; written as ``<caption>.wav``, with underscores in place
+        of spaces.
+    baselines
+        losses of simple predictors by name, which the learning curve shows as lines.
+    last_loss
+        validation loss of the last parameters, if the run plays with these; None: it plays with the parameters of the
+        lowest validation loss.
     """
 
     title: str
@@ -115,11 +123,11 @@ class Page:
     sounds: Mapping[str, np.ndarray] = field(default_factory=dict)
     explanations: Mapping[str, str] = field(default_factory=dict)
     baselines: Mapping[str, float] = field(default_factory=dict)
-    decibel: bool = False
+    last_loss: float | None = None
 
 
 class Recipe(ABC, Generic[C]):
-    """A kind of run: frames, codes or samples. A recipe object has no state: everything is passed and returned.
+    """A kind of run: frames, codes or samples. A recipe object has no state: methods get everything as arguments.
 
     name
         the name registered in :mod:`rnnaudio.runs.recipes`, which ``--recipe`` takes.
@@ -129,18 +137,20 @@ class Recipe(ABC, Generic[C]):
         the class of the settings, a frozen dataclass.
     quantity
         name of the loss in reports, with its unit if it has one.
+    decibel
+        True if losses are errors over the power of the signal, which curves show in decibels.
     seconds
         length in seconds of the sound generated for the report.
     problems
         toy problems of the preflight.
     files
-        names of the files beside the checkpoint that loading a run reads; a pack holds those that are there.
+        names of all files beside the checkpoint that loading a run may read; a pack includes those that exist.
     fixed
         reasons why settings cannot change when a run is resumed, by their names in ``config.toml`` (or the name of
         their table); see :mod:`rnnaudio.runs.reasons`.
     meaning
-        names of the settings by which parameters mean what they do, and which must be the same in a run that starts
-        from another's parameters. Settings that change shapes need not be among them.
+        names of settings that must be the same in a new run and in the run from whose parameters it starts, since the
+        parameters would otherwise mean something else. Settings that change shapes need not be included.
     of_earlier_versions
         values of settings that saved runs lack, where earlier versions behaved differently from today's default.
     """
@@ -149,6 +159,7 @@ class Recipe(ABC, Generic[C]):
     key: ClassVar[str]
     Config: ClassVar[type[Any]]
     quantity: ClassVar[str] = "loss"
+    decibel: ClassVar[bool] = False
     seconds: ClassVar[float] = 10.0
     problems: ClassVar[tuple[ToyProblem, ...]] = PROBLEMS
     files: ClassVar[tuple[str, ...]] = ()
@@ -165,29 +176,32 @@ class Recipe(ABC, Generic[C]):
     def prepare(self, config: C, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Make the model, objective, training batches, validation batches and optimizer of a config.
 
-        run_dir: the folder of a run that is resumed, diagnosed or started from. What was fitted to its music and gives
-        its parameters their meaning (such as a codec) is loaded from there instead of made again. None for a new run
-        that starts from nothing. RnnaudioError if training with this config on this corpus is impossible.
+        run_dir: the folder of a run that is resumed, diagnosed or started from. Data fitted to its music on which the
+        meaning of its parameters depends, such as a codec, are loaded from there instead of fitted anew. None: a new
+        run that starts from no other. RnnaudioError if training with this config on this corpus is impossible.
         """
 
     @abstractmethod
     def load(self, config: C, saved: SavedRun) -> LoadedRun:
-        """Build the model of a saved run with its trained parameters, ready to continue sound."""
+        """Build the model of a saved run and load its trained parameters; returns the run, ready to continue sound."""
 
     def open_corpus(self, path: Path, config: C) -> AudioCorpus:
-        """Open the corpus at ``path``, with samples on the scale that the config sets; by default standardised."""
+        """Open the corpus at ``path`` with samples on the scale that the config sets; by default: standardised."""
         return AudioCorpus.open(path)
 
     def completed(self, config: C, corpus: AudioCorpus) -> C:
-        """Return the config with every setting filled in, including those that depend on the corpus."""
+        """Return the config with the settings filled in that depend on the corpus; by default, the config itself."""
         return config
 
     def may_change(self, config: C) -> Set[str]:
-        """Names of the settings that may differ when a run is resumed: its limits, and what does not change it."""
+        """Return the names of the settings that may differ when a run is resumed.
+
+        They are its limits, and settings without effect on its updates.
+        """
         return {"minutes", "max_updates", "checkpoint_minutes", "preflight", "back_off"}
 
     def more_patience(self, config: C) -> str:
-        """The options that let early stopping wait twice as long; empty if the recipe has no setting for that."""
+        """Return the option of `train` that doubles the patience of early stopping; empty if there is no patience."""
         patience = getattr(config, "patience", 0)
         return f"--patience {2 * patience}" if patience else ""
 
@@ -196,30 +210,31 @@ class Recipe(ABC, Generic[C]):
         return f"{loss:.5g}"
 
     def needs(self, config: C, corpus: AudioCorpus) -> Needs:
-        """Lengths that pieces must have for training and for validation; by default a single sample."""
+        """Return the lengths that pieces must have for training and for validation; by default, one sample."""
         return Needs(Need(corpus.train, 1, ""), Need(corpus.valid, 1, ""))
 
     def prime_seconds(self, config: C, sample_rate_hz: int) -> float:
-        """Length in seconds of the primes for the report and the diagnosis, if pieces are that long."""
+        """Return the length in seconds of primes for report and diagnosis, if pieces are long enough."""
         return 1.0
 
     def least_prime_samples(self, config: C) -> int:
-        """Length in samples of the shortest prime that the model can continue."""
+        """Return the length in samples of the shortest prime that the model can continue."""
         return 1
 
     def prime_length(self, config: C, split: Split) -> float:
-        """Length in seconds of primes from a split: :meth:`prime_seconds`, or that of the longest piece if shorter.
+        """Return the length in seconds of primes from a split: :meth:`prime_seconds`, or less if no piece is as long.
 
-        RnnaudioError if the longest piece is shorter than .2 s, or has fewer than :meth:`least_prime_samples` samples.
+        It is then the length of the longest piece; RnnaudioError if that is shorter than .2 s, or has fewer than
+        :meth:`least_prime_samples` samples.
         """
         rate = split.sample_rate_hz
         least = max(LEAST_PRIME_SECONDS, self.least_prime_samples(config) / rate)
         return split.prime_length(self.prime_seconds(config, rate), least)
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
-        """Make the choices that follow training, such as temperatures, and save them in the run's folder.
+        """Make the choices that follow training, such as sampling temperatures, and save them in the run's folder.
 
-        By default there are no such choices, and nothing is saved.
+        The default makes no choices and saves nothing.
         """
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
@@ -237,30 +252,31 @@ class Recipe(ABC, Generic[C]):
         return subject_of(run, prepared, corpus, self.prime_seconds(run.config, run.sample_rate_hz))
 
     def remedy(self, cause: str, config: C, rate_factor: float = 1.0) -> str:
-        """The options of `train` that repair a cause found by the diagnosis; empty if no setting does.
+        """Return the options of `train` that repair a cause found by the diagnosis; empty if no setting does.
 
-        rate_factor: factor of the learning rate, used if a cause is repaired by another learning rate.
+        cause: name of the cause. rate_factor: factor by which to multiply the learning rate, for a cause that another
+        learning rate repairs.
         """
         return other_rate(config.learning_rate, rate_factor) if cause in RATE_CAUSES else ""
 
     def toy(self, config: C) -> C:
-        """The config for toy problems, reduced so that each takes minutes at most."""
+        """Return the config for toy problems, reduced so that each takes minutes at most; by default, unchanged."""
         return config
 
     def toy_sizes(self, config: C) -> tuple[int, int]:
-        """Samples per frame, and the least number of samples of sound, for a toy problem with these settings."""
+        """Return (samples per frame, least number of samples of sound) for toy problems with these settings."""
         return TOY_FRAME, 0
 
     def toy_scale(self, config: C, audio: np.ndarray) -> Scale:
-        """The scale by which to standardise a toy problem's audio, (n,) samples."""
+        """Return the mean and deviation by which to standardise a toy problem's audio, (n,) samples."""
         return Scale(float(audio.mean()), float(audio.std()))
 
 
 def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_seconds: float) -> Subject:
     """Make the subject of a diagnosis from a run and everything with which it was trained.
 
-    prime_seconds: length in seconds of the validation prime that the run continues in the diagnosis; the length of the
-    longest validation piece if that is shorter.
+    prime_seconds: length in seconds of the validation prime that the run continues in the diagnosis. If all validation
+    pieces are shorter, the prime is as long as the longest of them.
     """
     fitting = prepared.fitting
 
@@ -289,9 +305,11 @@ def subject_of(run: LoadedRun, prepared: Prepared, corpus: AudioCorpus, prime_se
         full_scale=1.0 / corpus.std,
         blank_loss=prepared.blank_loss,
         stopped_early=bool(run.record["stopping"].get("should_stop")),
+        n_updates=run.record["n_updates"],
+        n_planned=planned_updates(run.config.max_updates),
     )
 
 
 def late_rate(run: LoadedRun) -> float | None:
-    """Learning rate of the update that gave the best parameters; None if never validated."""
+    """Return the learning rate of the update that gave the best parameters; None if the run was never validated."""
     return next((row["learning_rate"] for row in reversed(run.history) if row["is_best"]), None)

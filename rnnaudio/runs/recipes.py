@@ -11,7 +11,7 @@ from rnnaudio.registry import Registry, resolve
 class Entry(NamedTuple):
     """A recipe and its config class, each as an object or as ``"module:name"``.
 
-    key: see :class:`rnnaudio.runs.recipe.Recipe`.
+    key: the key of the settings in a run's record, see :class:`rnnaudio.runs.recipe.Recipe`.
     """
 
     key: str
@@ -29,17 +29,20 @@ RECIPES.add(
 
 
 def recipe_named(name: str) -> Any:
-    """Import the recipe called ``name``; RnnaudioError, suggesting the nearest known name, if there is none."""
+    """Import and return the recipe called ``name``; RnnaudioError, with the nearest known name, if there is none."""
     return resolve(RECIPES[name].recipe)
 
 
 def config_class(name: str) -> Any:
-    """Import the config class of the recipe called ``name``; raises the errors of :func:`recipe_named`."""
+    """Import and return the config class of the recipe called ``name``; raises the errors of :func:`recipe_named`."""
     return resolve(RECIPES[name].Config)
 
 
 def recipe_in(settings: Mapping[str, Any], path: Path) -> Any:
-    """Import the recipe whose key is in the settings of a run's record; RnnaudioError, naming ``path``, if none is."""
+    """Import and return the recipe whose key is among the settings of a run's record.
+
+    path: the file that holds the record, for the message. RnnaudioError if there is no key of a known recipe.
+    """
     for _, entry in RECIPES.items():
         if entry.key in settings:
             return resolve(entry.recipe)

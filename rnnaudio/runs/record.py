@@ -21,7 +21,7 @@ Record = dict[str, Any]  # what JSON can hold
 
 
 class CorpusEntry(TypedDict):
-    """What identifies the corpus of a run.
+    """Identity of the corpus of a run.
 
     mean, std: the values by which samples are standardised, see :class:`rnnaudio.data.corpus.Scale`. train_seconds:
     duration of the training split in seconds. digest: see :meth:`rnnaudio.data.AudioCorpus.digest`; records of earlier
@@ -37,10 +37,10 @@ class CorpusEntry(TypedDict):
 
 
 class StartEntry(TypedDict):
-    """The run whose parameters a run started from, as :meth:`rnnaudio.runs.start.Start.give_to` returns it.
+    """The run from whose parameters a run started, as :meth:`rnnaudio.runs.start.Start.give_to` returns it.
 
-    run: its path, as it was named. n_updates: its number of updates. taken, fresh: names of the parameters that were
-    taken, and of those that were not.
+    run: its path, as the user typed it. n_updates: its number of updates. taken, fresh: names of the parameters that
+    were copied from it, and of those that kept their initial values.
     """
 
     run: str
@@ -52,9 +52,10 @@ class StartEntry(TypedDict):
 class SettingsEntry(TypedDict):
     """The part of a run's record made before training, except the settings themselves.
 
-    corpus: see :func:`description`. baselines, validation_power, defects: measured by the recipe ``frames``.
-    blank_loss: validation loss of a model that has learnt nothing. halvings: how often the learning rate was halved by
-    backing off (:mod:`rnnaudio.runs.back_off`). start: the run whose parameters it started from.
+    corpus: identity of the corpus, see :func:`description`. baselines, validation_power, defects: measurements of the
+    recipe ``frames``. blank_loss: validation loss of a model that has learnt nothing. halvings: number of times that
+    the learning rate was halved by backing off (:mod:`rnnaudio.runs.back_off`). start: the run from whose parameters
+    this one started.
     """
 
     corpus: CorpusEntry
@@ -67,14 +68,14 @@ class SettingsEntry(TypedDict):
 
 
 class SavedRun(NamedTuple):
-    """A run as saved in its folder: the folder, and the contents of its checkpoint."""
+    """A run as saved on disk: the path of its folder, and the contents of its checkpoint."""
 
     run_dir: Path
     checkpoint: checkpoint.Checkpoint
 
     @classmethod
     def read(cls, run_dir: Path) -> "SavedRun":
-        """Read the run in a folder. RnnaudioError if there is none, or its checkpoint or record is damaged."""
+        """Read the run in a folder; RnnaudioError if there is none, or if its checkpoint or record is damaged."""
         saved = cls(Path(run_dir), checkpoint.newest(run_dir))
         saved.check()
         return saved
@@ -103,19 +104,20 @@ class SavedRun(NamedTuple):
     def settings(self) -> Record:
         """The part of the record made before training: settings (under the recipe's key), corpus, and measurements.
 
-        {} for the checkpoint of a model that was trained without a recipe.
+        {} for a model that was trained without a recipe.
         """
         return self.record.get("config") or {}
 
     def sparing_generator(self) -> Sparing:
-        """Make a generator of initial values for a model of at most as many numbers as the saved parameters have.
+        """Make a random generator with which to build the model before its saved parameters are loaded.
 
-        See :class:`rnnaudio.nn.initializers.Sparing`.
+        It raises RnnaudioError if the model samples more numbers than the saved parameters have; see
+        :class:`rnnaudio.nn.initializers.Sparing`.
         """
         return Sparing(sum(array.size for array in self.parameters().values()))
 
     def is_on_other_music(self, corpus: AudioCorpus) -> bool:
-        """Whether the run was trained on another corpus; True if its record, of an early version, does not say.
+        """Return True if the run was trained on another corpus, or if its record, of an early version, has no digest.
 
         False for a toy problem, whose record has no corpus.
         """
@@ -123,7 +125,7 @@ class SavedRun(NamedTuple):
         return known is not None and bool(known.get(DIGEST) != corpus.digest())
 
     def refuse_if_packed(self) -> None:
-        """Raise RnnaudioError for a run from a pack, which has no state from which training could go on."""
+        """Raise RnnaudioError for a run unpacked from a pack, which lacks the state needed to resume its training."""
         if self.record.get("packed"):
             raise RnnaudioError(
                 f"{self.run_dir} is an unpacked pack, which holds no state of training: begin a new run with its "
@@ -134,7 +136,7 @@ class SavedRun(NamedTuple):
         """Return the saved parameters as arrays by name; group: ``best`` (lowest loss) or ``model`` (the last ones).
 
         If the checkpoint lacks the group, the other one is returned: a run that was never validated has no best
-        parameters, and a pack has only those that its run plays with.
+        parameters, and a pack has only the parameters with which its run plays.
         """
         return self.checkpoint.group(group) or self.checkpoint.group("best" if group == "model" else "model")
 
@@ -157,12 +159,12 @@ def rate_of(record: Mapping[str, Any]) -> int:
 
 
 def scale_of(record: Mapping[str, Any]) -> Scale:
-    """Return mean and standard deviation of the run's corpus, from the run's record."""
+    """Return mean and standard deviation of the samples of the run's corpus, from the run's record."""
     return Scale(record["config"]["corpus"]["mean"], record["config"]["corpus"]["std"])
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set[str]) -> str:
-    """Describe the first entry of ``now``, except ``unchecked``, that differs from ``before``; empty if none does."""
+    """Describe the first entry of ``now``, except ``unchecked``, with another value in ``before``, or return ""."""
     changed = (name for name in now if name not in unchecked and before.get(name) != now[name])
     return next((f"{name} was {before.get(name)}, now it is {now[name]}" for name in changed), "")
 
@@ -175,7 +177,7 @@ def open_known(
     stored: the description of the corpus in the record, see :func:`description`. path: path of the corpus; None: the
     path in ``stored``. open_it: function that opens a corpus file.
 
-    RnnaudioError if the file is missing or the corpus differs from the description in anything but the path.
+    RnnaudioError if the file is missing, or if the corpus differs from the description in anything but the path.
     """
     if path is None and not Path(stored["path"]).exists():
         raise RnnaudioError(f"the run's corpus is not at {stored['path']} any more: give its path with --corpus")
@@ -188,15 +190,16 @@ def open_known(
 
 
 def unknown(stored: Mapping[str, Any]) -> Set[str]:
-    """Names of the entries that the description of a corpus by an earlier version lacks."""
+    """Return the names of the entries that ``stored``, a corpus description made by an earlier version, lacks."""
     return {DIGEST} - stored.keys()
 
 
 def trouble(record: Mapping[str, Any]) -> str:
     """Make a sentence on a run that broke down or diverged; empty if it did neither.
 
-    A run counts as diverged if its last validation loss is more than ten times the loss of a model that has learnt
-    nothing. For comparison: predictions as loud as the music, but unrelated to it, have about twice that loss.
+    A run broke down if a loss or gradient was not finite. It diverged if its last validation loss is more than ten
+    times the loss of a model that has learnt nothing. For comparison: predictions as loud as the music, but unrelated
+    to it, have about twice that loss.
     """
     last = record["history"][-1] if record["history"] else None
     stands = f"what it plays is as of update {record['n_updates']} or before"

@@ -1,4 +1,4 @@
-"""Repairs that recipes have in common: another learning rate, as an option of `train`, and another size."""
+"""Repairs that recipes have in common: another learning rate, as an option of `train`, and another number of units."""
 
 from rnnaudio.runs.defects import in_words
 
@@ -12,10 +12,13 @@ def other_rate(learning_rate: float, factor: float) -> str:
 
 
 def fewer(n_units: int) -> int:
-    """Number of units for a run over codes that overfits: a quarter, but at least 8, and never more than before."""
+    """Return a smaller number of units, for a model that overfits: a quarter of ``n_units``, but at least 8.
+
+    It is never more than ``n_units``.
+    """
     return max(min(n_units, LEAST_UNITS), n_units // 4)
 
 
 def more(n_units: int) -> int:
-    """Number of units for a run that has learnt little: four times as many, but at least 16."""
+    """Return a larger number of units, for a model that has learnt little: four times as many, and at least 16."""
     return max(2 * LEAST_UNITS, 4 * n_units)

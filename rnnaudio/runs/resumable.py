@@ -1,7 +1,6 @@
-"""What may differ when a run is resumed: every other setting is refused, each with the reason why it cannot change."""
+"""Settings that may differ when a run is resumed: all others are refused, with the reason why they cannot change."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,15 +11,17 @@ from rnnaudio.runs.reasons import UNINTERRUPTED
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.record import Record, SavedRun, difference, unknown
 from rnnaudio.schema import Plain
+from rnnaudio.text import in_shell
 
 OF_THE_SCALE = {"mean", "std"}  # of a corpus: they follow from settings, too
 
 
 def check_resumable(recipe: Recipe[C], config: C, corpus: Record, saved: SavedRun) -> None:
-    """Check a saved run against the config and the corpus with which it is to go on.
+    """Check that a saved run can be resumed with this config and this corpus.
 
-    corpus: see :func:`rnnaudio.runs.record.description`. RnnaudioError for a run of another recipe, for another
-    corpus, and for other settings, which the message names one by one, each with the reason why it cannot change.
+    corpus: description of the corpus, see :func:`rnnaudio.runs.record.description`. RnnaudioError if the run is of
+    another recipe, is an unpacked pack, or has another corpus or other settings; the message names each setting that
+    cannot change, with the reason.
     """
     saved.refuse_if_packed()
     if recipe.key not in saved.settings:
@@ -32,7 +33,7 @@ def check_resumable(recipe: Recipe[C], config: C, corpus: Record, saved: SavedRu
     if changed:
         refused.append(f"the corpus is another one, whose {changed} (what was learnt and validated is of the old one)")
     if refused:
-        run_dir = shlex.quote(str(saved.run_dir))
+        run_dir = in_shell(saved.run_dir)
         raise RnnaudioError(
             f"{saved.path} cannot go on so: {'; '.join(refused)}; resume with the settings and the corpus of the run, "
             f"or begin a new one with its parameters: rnnaudio train CORPUS.h5 NEW_RUN --from {run_dir}"
@@ -40,10 +41,11 @@ def check_resumable(recipe: Recipe[C], config: C, corpus: Record, saved: SavedRu
 
 
 def refusals(before: C, now: C, reasons: Mapping[str, str], *, unchecked: frozenset[str] = frozenset()) -> list[str]:
-    """Describe each setting of which two configs of one class have different values, with the reason why it is fixed.
+    """List the settings in which two configs of a class differ, each with both values and the reason why it is fixed.
 
-    reasons: by name of the setting, as in ``config.toml``, or of the table that holds it. unchecked: names of settings
-    that may differ. Settings that one of two cells alone has are left out, for then the cells differ.
+    reasons: the reasons by name of the setting, as in ``config.toml``, or of the table that holds it. unchecked: names
+    of settings that may differ. If the configs have different cells, options that only one of the cells has are left
+    out.
     """
     old, new = (flat(json.loads(json.dumps(to_dict(config)))) for config in (before, now))
     changed = [name for name in new if name in old and old[name] != new[name] and name not in unchecked]
@@ -52,7 +54,7 @@ def refusals(before: C, now: C, reasons: Mapping[str, str], *, unchecked: frozen
 
 
 def why(name: str, reasons: Mapping[str, str]) -> str:
-    """The reason for a setting: its own, or that of the innermost table that has one, or a general one."""
+    """Return the reason why a setting is fixed: its own, that of the innermost table with one, or a general one."""
     while name not in reasons and "." in name:
         name = name.rpartition(".")[0]
     return reasons.get(name, UNINTERRUPTED)

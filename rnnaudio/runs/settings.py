@@ -1,4 +1,4 @@
-"""Choice of a recipe and its settings, given the names of a recipe, a preset and a cell, and a settings file."""
+"""Choice of a recipe and its settings by the names of a recipe, a preset and a cell, and by a settings file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ DEFAULT_RECIPE = "frames"
 
 
 class Chosen(NamedTuple):
-    """The name of a recipe, and a config of that recipe's class."""
+    """The name of a recipe, and a config of the recipe's class."""
 
     recipe: str
     config: Any
@@ -26,14 +26,22 @@ def chosen(
     cell: str | None = None,
     start: Mapping[str, Any] | None = None,
 ) -> Chosen:
-    """Choose a recipe and its config. The settings of the file ``config`` override those of the preset.
+    """Choose a recipe and make its config from several sources of settings; None leaves a source out.
 
-    ``start``, the settings of a run that training starts from, with its recipe's name, is overridden by both. The
-    options of its cell are left out if ``cell`` is another.
-    ``cell`` overrides all, but is ignored by recipes without a choice of cells; None leaves a source out. The recipe
-    is ``recipe``, or the recipe that the preset or file names, or else ``frames``. Settings that no source names get
-    their defaults. RnnaudioError for unknown names and keys, for values that do not fit, and if two sources name
-    different recipes.
+    recipe
+        name of the recipe; None: the one that ``start``, the preset or the file names, or else ``frames``.
+    start
+        settings of the run from which a training starts, with its recipe's name under ``recipe``. The options of its
+        cell are left out if ``cell`` is another one.
+    preset
+        name of a preset, whose settings override those of ``start``.
+    config
+        path of a TOML file, whose settings override those of the preset.
+    cell
+        name of a cell, which overrides all other sources; recipes without a choice of cells ignore it.
+
+    Settings that no source has get their defaults. RnnaudioError for unknown names and keys, for values that do not
+    fit, and if two sources name different recipes.
     """
     values = _without_options_of_another_cell(start or {}, cell)
     files = {path: read_toml(path) for path in [*([path_of(preset)] if preset else []), *([config] if config else [])]}
@@ -56,7 +64,7 @@ def chosen(
 
 
 def _without_options_of_another_cell(settings: Mapping[str, Any], cell: str | None) -> dict[str, Any]:
-    """Copy settings, without the options of their cell if ``cell`` is another one; None: no other."""
+    """Copy settings; leave the options of their cell out if ``cell`` is not None and not the same cell."""
     model = settings.get("model")
     if cell is None or not isinstance(model, Mapping) or model.get("cell") == cell:
         return dict(settings)
@@ -64,7 +72,10 @@ def _without_options_of_another_cell(settings: Mapping[str, Any], cell: str | No
 
 
 def _check_start(recipe: str, named: Mapping[str, Any]) -> None:
-    """RnnaudioError if a source of settings names another recipe than that of the run that training starts from."""
+    """Raise RnnaudioError if a source of settings names another recipe than ``recipe``, that of the run to start from.
+
+    named: the recipes by source, such as ``--recipe`` or the path of a file; None: the source names no recipe.
+    """
     for source, other in named.items():
         if other not in (None, recipe):
             raise RnnaudioError(
@@ -74,7 +85,10 @@ def _check_start(recipe: str, named: Mapping[str, Any]) -> None:
 
 
 def over(below: Mapping[str, Any], above: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Merge two nested tables, ``above`` (read from ``path``) overriding ``below``; RnnaudioError for two recipes."""
+    """Merge two nested tables of settings, ``above`` (read from ``path``) overriding ``below``; returns a new table.
+
+    RnnaudioError if they name different recipes.
+    """
     recipe = above.get("recipe")
     if not isinstance(recipe, str | None):
         raise RnnaudioError(f"{path}: unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")

@@ -1,4 +1,7 @@
-"""What several processes have in common before they train a run together: settings, corpus, and what is prepared."""
+"""Agreement of the processes that train a run together on settings, corpus and prepared data, before the training.
+
+Each process is a rank; the first is rank 0.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -14,13 +17,14 @@ from rnnaudio.runs.record import Record
 from rnnaudio.schema import Plain
 from rnnaudio.training import checkpoint
 from rnnaudio.training.checkpoint import Checkpoint
+from rnnaudio.training.resuming import before_first_update
 from rnnaudio.training.shared import divisible_size, rows_of
 
 
 def check_same(ranks: Ranks, record: Record) -> None:
-    """RnnaudioError, the same on all ranks, unless all have the same settings, corpus, version and engine.
+    """Raise RnnaudioError, the same on all ranks, unless all have the same settings, corpus, version and engine.
 
-    record: settings and description of the corpus; its path may differ.
+    record: settings and description of the corpus of this rank; the path of the corpus may differ.
     """
     corpus = {name: value for name, value in record["corpus"].items() if name != "path"}
     mine = dict(_flat({**record, "corpus": corpus, "program": _program()}))
@@ -53,14 +57,21 @@ def _flat(values: Mapping[str, Plain], prefix: str = "") -> Iterator[tuple[str, 
 
 
 class FirstPrepared(NamedTuple):
-    """Message of the first rank to the others: the files of the run, and whether it is resumed."""
+    """Message of the first rank to the others: what the run saves before training, and whether it is resumed.
+
+    files: contents of the files beside the checkpoint, by name. record: settings and measurements.
+    """
 
     files: Mapping[str, Checkpoint]
+    record: Record
     resumed: bool
 
 
 def check_preflight(ranks: Ranks, config: RunConfig) -> None:
-    """RnnaudioError for a preflight, which one process computes, if the engine divides batches among several."""
+    """Raise RnnaudioError if the config asks for a preflight and the engine divides batches among several processes.
+
+    A preflight is computed by one process.
+    """
     if config.preflight and ranks.size > ranks.share.size:
         raise RnnaudioError(
             "a preflight is computed by one process, got several that share each step: try `rnnaudio preflight` "
@@ -69,25 +80,31 @@ def check_preflight(ranks: Ranks, config: RunConfig) -> None:
 
 
 def check_divisible(ranks: Ranks, prepared: Prepared) -> None:
-    """RnnaudioError if the ranks cannot share the batches of a run, see :func:`rnnaudio.training.shared.rows_of`."""
+    """Raise RnnaudioError if the batches of a run cannot be divided evenly among the ranks, or among their devices."""
     if ranks.share.size > 1:
         rows_of(prepared.batches, prepared.objective, ranks)
     elif ranks.parts > 1:
         divisible_size(prepared.batches, prepared.objective, ranks.parts, "devices")
 
 
-def published(ranks: Ranks, prepared: Prepared, resumed: bool) -> bool:
-    """Let the other ranks prepare the run like this one, the first (:func:`prepared_like_first`); returns resumed."""
-    return ranks.from_first(FirstPrepared(dict(prepared.files), resumed)).resumed
+def published(ranks: Ranks, prepared: Prepared, record: Record, resumed: bool) -> bool:
+    """Send files and record of the run from the first rank to the others; returns ``resumed``.
+
+    Only the first rank calls it; the others call :func:`prepared_like_first`. resumed: True if the run is resumed.
+    """
+    return ranks.from_first(FirstPrepared(dict(prepared.files), record, resumed)).resumed
 
 
 def prepared_like_first(ranks: Ranks, recipe: Recipe[C], config: C, corpus: AudioCorpus) -> tuple[Prepared, bool]:
-    """Prepare the run on another rank than the first, with its files; returns it, and whether the run is resumed.
+    """Prepare the run on a rank other than the first; returns the preparation, and True if the run is resumed.
 
-    The files, such as a codec, are taken from the first rank, because other processors may round another way.
+    Files, such as a codec, and measurements, such as the peak of the quantiser, are received from the first rank
+    (:func:`published`) instead of computed, for two reasons: the processors of the ranks may round differently; and if
+    training starts from the parameters of another run, files and measurements are those of that run, whose folder only
+    the first rank needs.
     """
-    first = ranks.from_first(FirstPrepared({}, False))
+    first = ranks.from_first(FirstPrepared({}, {}, False))
     with temporary_folder() as folder:
-        for name, content in first.files.items():
+        for name, content in {checkpoint.NAME: before_first_update(first.record), **first.files}.items():
             checkpoint.save(folder / name, content)
-        return recipe.prepare(config, corpus, folder if first.files else None), first.resumed
+        return recipe.prepare(config, corpus, folder), first.resumed

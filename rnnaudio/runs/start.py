@@ -1,4 +1,7 @@
-"""Start of a new run from the parameters of another: those that fit are taken, the others start fresh."""
+"""Start of a new run from the parameters of another run.
+
+The parameters that fit the new model are copied; the others keep their initial values.
+"""
 
 import contextlib
 import json
@@ -19,6 +22,7 @@ from rnnaudio.runs.load import load, saved_recipe
 from rnnaudio.runs.packs import run_folder
 from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.resumable import refusals
+from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
 from rnnaudio.training.resuming import set_model
 
@@ -27,9 +31,9 @@ MOST_NAMES = 4  # of parameters, in an error
 
 
 def settings_of(run: Path) -> Record:
-    """Return the settings of a run in a folder or a pack as plain values, with the recipe's name under ``recipe``.
+    """Return the settings of a run in a folder or pack as plain values, with the name of its recipe under ``recipe``.
 
-    RnnaudioError if there is no run, or it is damaged.
+    RnnaudioError if there is no run, or if it is damaged.
     """
     with run_folder(run) as folder:
         recipe, config = saved_recipe(folder)
@@ -38,8 +42,10 @@ def settings_of(run: Path) -> Record:
 
 
 class Start(NamedTuple):
-    """A run from which training starts. run: its path as the user named it. folder: with its files, while training is
-    prepared. loaded: the run with the parameters with which it plays.
+    """The run from whose parameters the training of a new run starts.
+
+    run: its path, as the user typed it. folder: the folder with its files; for a pack, a temporary folder that is
+    removed at the end of :func:`starting_from`. loaded: the run, loaded with the parameters with which it plays.
     """
 
     run: Path
@@ -47,10 +53,10 @@ class Start(NamedTuple):
     loaded: LoadedRun
 
     def check(self, recipe: Recipe[C], config: C, corpus: AudioCorpus) -> None:
-        """Check that the parameters mean the same to a run with this config on this corpus.
+        """Check that the parameters have the same meaning in a run with this recipe, config and corpus.
 
-        RnnaudioError for a run of another recipe, for sound at another sample rate, and for each setting that must be
-        that of the run (``Recipe.meaning``), with the reason.
+        RnnaudioError if the run is of another recipe, if its sample rate is not that of the corpus, or if a setting in
+        ``Recipe.meaning`` has another value in the run; the message gives the reason for each such setting.
         """
         of, _ = saved_recipe(self.folder)
         if of.name != recipe.name:
@@ -73,9 +79,10 @@ class Start(NamedTuple):
             )
 
     def give_to(self, model: Layer) -> Record:
-        """Set the parameters of a model that fit to those of the run, and print which; returns the record's entry.
+        """Copy the parameters of the run that fit into ``model``; returns the entry for the new run's record.
 
-        A parameter fits if its name and its shape are the same. RnnaudioError if none does.
+        A parameter fits if the model has one of the same name and shape. Prints how many were copied, and which were
+        not. The entry is that of :class:`rnnaudio.runs.record.StartEntry`. RnnaudioError if no parameter fits.
         """
         old, taken, fresh = _learnt(self.loaded.model), [], []
         new = _learnt(model)
@@ -92,7 +99,7 @@ class Start(NamedTuple):
                 "settings, or train from nothing, without --from"
             )
         n_updates = self.loaded.record["n_updates"]
-        print(f"start: {len(taken)} of {len(new)} parameters are those of {self.run} at update {n_updates}")
+        print(f"start: {len(taken)} of {len(new)} parameters are those of {visible(self.run)} at update {n_updates}")
         if fresh:
             print(f"fresh: {', '.join(f'{name} {_shape(new[name])}' for name in fresh)}")
         return {"run": str(self.run), "n_updates": n_updates, "taken": taken, "fresh": fresh}
@@ -100,9 +107,9 @@ class Start(NamedTuple):
 
 @contextlib.contextmanager
 def starting_from(run: Path | None) -> Iterator[Start | None]:
-    """Context with the run in a folder or a pack, loaded, from which training starts; None: training from nothing.
+    """Context manager that yields the run to start from, loaded from its folder or pack; None if ``run`` is None.
 
-    RnnaudioError if it cannot be loaded.
+    RnnaudioError if the run cannot be loaded.
     """
     if run is None:
         yield None
@@ -112,15 +119,15 @@ def starting_from(run: Path | None) -> Iterator[Start | None]:
 
 
 def beginning(model: Layer) -> checkpoint.Checkpoint:
-    """Make the content of a file in the run's folder from a model before its first update; see :func:`begin_again`."""
+    """Make the content of a file that keeps the values of a model before its first update; see :func:`begin_again`."""
     return checkpoint.Checkpoint(model.get_values(), {})
 
 
 def begin_again(model: Layer, run_dir: Path) -> None:
-    """Set a model to what it was before the first update of a run that started from another, if that is saved.
+    """Restore the values of a model before its first update from the run's folder; without such a file, do nothing.
 
-    So a resumed run that backs off to its very beginning needs the other run no more. RnnaudioError if the file is
-    damaged.
+    The file is that of :func:`beginning`, saved when a run starts from another. Thus a resumed run that backs off to
+    its very beginning does not need the other run. RnnaudioError if the file is damaged.
     """
     path = Path(run_dir) / BEGINNING
     if path.exists():
@@ -128,7 +135,7 @@ def begin_again(model: Layer, run_dir: Path) -> None:
 
 
 def _learnt(model: Layer) -> dict[str, SharedVariable]:
-    """Return the learnt values of a model: its parameters, and means and variances of normalisation.
+    """Return the learnt values of a model by name: its parameters, and means and variances of batch normalisation.
 
     Other statistics follow from settings, such as levels of noise, or from files of the run, such as its codec.
     """
@@ -146,6 +153,6 @@ def _shape(variable: SharedVariable) -> tuple[int, ...]:
 
 
 def _listed(variables: dict[str, SharedVariable]) -> str:
-    """The first names with their shapes."""
+    """Format the names and shapes of the first four variables."""
     some = [f"{name} {_shape(variable)}" for name, variable in list(variables.items())[:MOST_NAMES]]
     return ", ".join(some) + (", ..." if len(variables) > MOST_NAMES else "")

@@ -1,4 +1,4 @@
-"""Toy problems: sounds that are easy to learn, and the loss that a model has to reach on each."""
+"""Toy problems: sounds that are easy to learn, and the loss that a model must reach on each of them."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Sounds = tuple[np.ndarray, np.ndarray]
 
 
 class ToyProblem(NamedTuple):
-    """A sound that is easy to learn.
+    """A sound that is easy to learn, and the loss that a model must reach on it.
 
     sound
         function (frame_size, n_samples) -> (training audio, validation audio), each (n,) samples at 16 kHz, where n
@@ -26,7 +26,8 @@ class ToyProblem(NamedTuple):
         the problem is passed if, within ``max_updates``, the validation loss falls to ``pass_share`` times the loss of
         a model that has learnt nothing; ``why`` is the reason for this share.
     by_design
-        names of causes that a diagnosis finds because of the problem, not because of the settings.
+        names of causes that a diagnosis finds because of the problem, not because of the settings; they are not
+        reported.
     """
 
     name: str
@@ -38,7 +39,7 @@ class ToyProblem(NamedTuple):
 
 
 def _near(frequency_hz: float, frame_size: int, part: float) -> float:
-    """Frequency near ``frequency_hz``, in cycles per sample: a frame has some whole periods and ``part`` of one.
+    """Return a frequency near ``frequency_hz``, in cycles per sample: a whole number + ``part`` of periods a frame.
 
     So neither the last frame nor its negative equals the next one, whatever the frame size. With an irrational
     ``part`` no frame ever recurs, so that no validation window equals a training window.
@@ -59,13 +60,13 @@ def _tone(frequency_hz: float, frame_size: int, part: float, n_samples: int) -> 
 
 
 def _chirp(frame_size: int, n_samples: int) -> Sounds:
-    """A sweep from 220 Hz to 880 Hz and back, once for training and once, with other phases, for validation."""
+    """Make a sweep from 220 Hz to 880 Hz and back, once for training and once, with other phases, for validation."""
     frequency_hz = 550.0 - 330.0 * np.cos(2 * np.pi * np.arange(2 * n_samples) / n_samples)
     return _halves(np.sin(2 * np.pi * np.cumsum(frequency_hz) / RATE_HZ))
 
 
 def _clip(frame_size: int, n_samples: int) -> Sounds:
-    """Two seconds of piano, repeated if windows are longer; the same audio for training and validation."""
+    """Return two seconds of piano, the same for training and validation, repeated if windows are longer."""
     load: Any = next(recording.load for recording in embedded_recordings() if recording.split == "train")
     audio, rate = load()
     clip = np.resize(audio[rate : 3 * rate], max(n_samples // 2, 2 * rate))
@@ -96,7 +97,7 @@ PROBLEMS = (
 
 
 def _notes(pitches_hz: tuple[float, ...], n_samples: int) -> Sounds:
-    """Decaying notes in a fixed order, repeated; the validation audio begins at the second note."""
+    """Make decaying notes in a fixed order, repeated; the validation audio begins at the second note."""
     n_note = round(NOTE_SECONDS * RATE_HZ)
     t = np.arange(n_note) / RATE_HZ
     notes = [sum(np.sin(2 * np.pi * k * f * t) / k for k in (1, 2, 3)) * np.exp(-6.0 * t) for f in pitches_hz]

@@ -1,6 +1,7 @@
-"""A run seen from another process: its losses as a curve in characters, its last validations, who trains it."""
+"""View of a run from another process: who trains it, its losses as a curve in characters, its last validations."""
 
 import errno
+import math
 import os
 import shutil
 import stat
@@ -8,9 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from rnnaudio import models
 from rnnaudio.audio.arrays import Floats
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owner_of
@@ -24,6 +27,7 @@ from rnnaudio.text import visible
 from rnnaudio.training import checkpoint
 from rnnaudio.training.history import NAME, Row
 from rnnaudio.training.progress import duration
+from rnnaudio.training.run import planned_updates
 from rnnaudio.training.saved import RowEntry
 
 LAST_ROWS = 5
@@ -35,7 +39,7 @@ CLEAR = "\x1b[2J\x1b[H"  # a terminal's screen
 
 
 class Follower:
-    """The history of a run as it grows. rows: all rows that were read so far."""
+    """Reader of a run's history while it grows. ``rows``: all rows read so far."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = Path(run_dir) / NAME
@@ -43,11 +47,11 @@ class Follower:
         self._n_bytes = 0
 
     def read(self) -> list[Row]:
-        """Read what was added since the last call; returns the new rows.
+        """Read the rows added to the history file since the last call; returns these rows.
 
         If the file is shorter than before, because the run was resumed from an earlier checkpoint, all of it is read
-        anew. A line that is still being written is left for the next call. RnnaudioError if the file cannot be read,
-        or holds a line that is no row of a history.
+        again. A line that is still being written is left for the next call. RnnaudioError if the file cannot be read,
+        or has a line that is not a row of a history.
         """
         try:
             with open(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
@@ -80,18 +84,19 @@ class Follower:
 def watch(
     run_dir: Path, every_seconds: float, *, on_terminal: bool, wait: Callable[[float], None] = time.sleep
 ) -> None:
-    """Print the state of a run every few seconds until no process writes to it any more.
+    """Print the state of a run every ``every_seconds`` seconds until no process writes to it any more.
 
-    on_terminal: True to draw on the whole screen; False to print a line for each new validation. wait: function that
-    waits for a number of seconds. RnnaudioError if there is no run in the folder, or its files cannot be read.
+    on_terminal: True to use the whole screen; False to print a line for each new validation. wait: function that waits
+    for a number of seconds. RnnaudioError if there is no run in the folder, or if its files cannot be read.
     """
-    recipe, follower = _recipe(run_dir), Follower(run_dir)
+    recipe, limits = _recipe(run_dir)
+    follower = Follower(run_dir)
     while True:
         owner = owner_of(run_dir)  # before the rows: what is written until it ends is shown
         new = follower.read()
         if on_terminal:
             getattr(sys.stdout, "plain", sys.stdout).write(CLEAR)  # which is no foreign text
-            print(as_text(run_dir, recipe, follower.rows, *shutil.get_terminal_size()), flush=True)
+            print(as_text(run_dir, recipe, follower.rows, *shutil.get_terminal_size(), limits), flush=True)
         elif new:
             print("\n".join(describe_row(recipe, row) for row in new), flush=True)
         if owner is None:
@@ -100,16 +105,31 @@ def watch(
         wait(every_seconds)
 
 
-def _recipe(run_dir: Path) -> Recipe:
-    """The recipe of a run, by the settings that are written before its training."""
+class Limits(NamedTuple):
+    """The limits of a training. planned: number of updates (0: no plan). minutes: training time in minutes."""
+
+    planned: int
+    minutes: float
+
+
+def _recipe(run_dir: Path) -> tuple[Recipe, Limits]:
+    """Read the recipe of a run and its limits from ``config.json``, which is written before its training.
+
+    RnnaudioError if the file cannot be read or does not describe a run.
+    """
     path = checkpoint.path_in(run_dir).with_name("config.json")
     try:
         record = parsed(read_text(path))
     except (OSError, ValueError) as error:
-        raise RnnaudioError(f"{run_dir} holds no run: there is no {path.name} that can be read ({error})") from error
+        missing = f"{run_dir} holds no run: there is no {path.name} that can be read ({error})"
+        raise RnnaudioError(models.refusal(run_dir) or missing) from error
     if not isinstance(record, dict):
         raise RnnaudioError(f"{run_dir} holds no run: {path.name} is no table; name another folder")
-    return recipe_in(record, path)
+    recipe = recipe_in(record, path)
+    settings = record[recipe.key]
+    updates, minutes = (settings.get(n) if isinstance(settings, dict) else None for n in ("max_updates", "minutes"))
+    planned = planned_updates(updates) if isinstance(updates, int) else 0
+    return recipe, Limits(planned, float(minutes) if isinstance(minutes, int | float) else math.inf)
 
 
 def _ended(run_dir: Path) -> str:
@@ -117,30 +137,48 @@ def _ended(run_dir: Path) -> str:
     return "; ".join(filter(None, (row.state or "no checkpoint was saved", row.note)))
 
 
-def as_text(run_dir: Path, recipe: Recipe, rows: Sequence[Row], columns: int, lines: int) -> str:
-    """Format the state of a run for a terminal of the given size: who trains it, the curve, the last validations."""
+def as_text(run_dir: Path, recipe: Recipe, rows: Sequence[Row], columns: int, lines: int, limits: Limits) -> str:
+    """Format the state of a run for a terminal: who trains it, its curve of losses, its last validations.
+
+    rows: the history so far. columns, lines: the size of the terminal in characters.
+    """
     owner = owner_of(run_dir)
     head = f"{visible(run_dir)}: {f'trained by {owner}' if owner else 'no process writes to it'}"
+    if owner and (untried := _untried(run_dir)):
+        head += f"\nchoosing how to play: {untried} settings are left to try"
     if not rows:
         return f"{head}\nno validation yet"
     best = min((row for row in rows if np.isfinite(row["valid"])), key=lambda row: row["valid"], default=None)
     last = rows[-1]
-    seen = f"update {last['updates']} after {duration(last['seconds'])}, {len(rows)} validations"
+    of = f" of {limits.planned}" if last["updates"] <= limits.planned else ""
+    time_left = f" of {duration(60.0 * limits.minutes)}" if limits.minutes < math.inf else ""
+    seen = f"update {last['updates']}{of} after {duration(last['seconds'])}{time_left}, {len(rows)} validations"
     lowest = f"; lowest: {recipe.in_words(best['valid'])} at update {best['updates']}" if best else ""
     n_lines = min(max(lines - AROUND, LEAST_LINES), MOST_LINES)
     drawn = curve(rows, max(columns - LABEL - 1, LEAST_COLUMNS), n_lines)
     return "\n".join([head, seen + lowest, "", *drawn, "", *(describe_row(recipe, row) for row in rows[-LAST_ROWS:])])
 
 
-def curve(rows: Sequence[Row], columns: int, lines: int) -> list[str]:
-    """Draw the validation loss (``*``) and training loss (``.``) over the updates in ``lines`` lines, with axes.
+def _untried(run_dir: Path) -> int:
+    """Return how many settings are still to be tried in the choice of how the run plays; 0 without such a choice."""
+    try:
+        left = parsed(read_text(Path(run_dir) / "playing.json")).get("untried", 0)
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return left if isinstance(left, int) else 0
 
-    The range is that of the validation losses; training losses outside it are at the edge. Of several validations in
-    one column the last is drawn. Losses that are not finite are left out.
+
+def curve(rows: Sequence[Row], columns: int, lines: int) -> list[str]:
+    """Draw the validation loss (``*``) and the training loss (``.``) over the updates as lines of text with axes.
+
+    columns, lines: size of the plot without axes and labels, in characters. The vertical range is that of the
+    validation losses, without the first tenth of them, which would flatten the rest; losses outside it are drawn at
+    the edge. If several validations fall into one column, the last is drawn. Losses that are not finite are left out.
     """
     updates = np.array([row["updates"] for row in rows], float)
     losses = {TRAINING: _losses(rows, "train"), VALIDATION: _losses(rows, "valid")}
-    finite = losses[VALIDATION][np.isfinite(losses[VALIDATION])]
+    later = losses[VALIDATION][len(rows) // 10 :]
+    finite = later[np.isfinite(later)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     at = np.rint((columns - 1) * updates / updates.max()).astype(int)
     grid = np.full((lines, columns), " ")

@@ -3,7 +3,7 @@
 from rnnaudio.training.loop import train
 from rnnaudio.training.run import Judging, Limits, Run
 from rnnaudio.training.schedules import Constant, ExponentialDecay, LinearAnnealing, WarmupCosine
-from rnnaudio.training.segmented import SegmentedTrainStep
+from rnnaudio.training.segmented import SegmentedTrainStep, training_step
 from rnnaudio.training.step import Evaluation, TrainStep
 from rnnaudio.training.stopping import EarlyStopping, MeanDifferenceStopping
 
@@ -21,4 +21,5 @@ __all__ = [
     "TrainStep",
     "WarmupCosine",
     "train",
+    "training_step",
 ]

@@ -13,9 +13,10 @@ SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
 
 
 def available_bytes() -> int | None:
-    """Bytes of memory available without swapping, within the limits of this process's control groups; None if unknown.
+    """Return the memory, in bytes, that is available without swapping; None if unknown.
 
-    On systems that do not report available memory as Linux does, such as macOS, this is the total memory.
+    The limits of this process's control groups are taken into account. On systems without /proc/meminfo, such as
+    macOS, the result is the total memory of the machine.
     """
     limits = [left for left in (_left_of_the_machine(), *_left_of_the_groups()) if left is not None]
     return min(limits) if limits else None
@@ -33,7 +34,7 @@ def _left_of_the_machine() -> int | None:
 
 
 def _left_of_the_groups() -> list[int]:
-    """Limit minus usage, in bytes, of each control group that has a limit: the process's own one and its parents.
+    """Return limit minus usage, in bytes, of each control group of this process, and of its parents, that has a limit.
 
     Inactive file caches do not count as usage, because they are reclaimed on demand.
     """
@@ -47,10 +48,11 @@ def _left_of_the_groups() -> list[int]:
 
 
 def _groups() -> list[tuple[Path, str, str, str]]:
-    """Folder of each control group, with the names for limit, usage and file caches (version 1 or 2).
+    """Return the control group of this process and all its parents, as tuples (folder, limit, usage, cache).
 
-    The groups are the process's own one and all its parents: in a container the own group may be mounted as the root,
-    despite the path in /proc/self/cgroup.
+    ``folder`` is the folder of the group; the others are the names of the files with its limit and usage and the name
+    of its entry for inactive file caches. All parents are included because in a container the process's own group may
+    be mounted as the root, although /proc/self/cgroup contains another path.
     """
     found = []
     for line in _lines(CONTROL_GROUP):

@@ -1,4 +1,4 @@
-"""Descriptions of breakdowns of training: which loss, gradient or input is not finite, and where it comes from."""
+"""Descriptions of breakdowns of training: the loss, gradient or input that is not finite, and its cause."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,20 @@ READ_AT_ONCE = 1 << 20  # samples of a piece
 
 
 def of_update(result: StepResult, fields: Sequence[str], batch: BatchArrays, source: object, update: int) -> str:
-    """Describe which loss or gradient of an update is not finite, and the cause if it lies in the inputs.
+    """Describe a loss or gradient of an update that is not finite, and the first such value in the inputs, if any.
 
-    Empty if loss and gradients are finite. fields: names of the batch's arrays. source: the source of batches; if it
-    has an attribute ``pieces``, samples that are not finite are searched there. update: number of the update, from 1.
+    result
+        the result of the update.
+    fields
+        names of the arrays of a batch that are searched.
+    batch
+        the batch of the update.
+    source
+        the source of the batches; if it has an attribute ``pieces``, their samples are searched, too.
+    update
+        number of the update, from 1.
+
+    Returns an empty string if loss and gradients are finite.
     """
     norms = {name: norm for name, norm in result.gradient_norms.items() if not math.isfinite(norm)}
     if math.isfinite(result.loss) and not norms:
@@ -28,10 +38,16 @@ def of_update(result: StepResult, fields: Sequence[str], batch: BatchArrays, sou
 
 
 def of_validation(loss: float, fields: Sequence[str], batches: Sequence[BatchArrays], update: int) -> str:
-    """Describe a validation loss that is not finite, and the cause if it lies in a batch; empty if the loss is finite.
+    """Describe a validation loss that is not finite, and the first such value in the validation batches, if any.
 
-    fields: names of the arrays of a batch. batches: the validation batches. update: number of updates before the
-    validation.
+    fields
+        names of the arrays of a batch that are searched.
+    batches
+        the validation batches.
+    update
+        number of updates before the validation.
+
+    Returns an empty string if the loss is finite.
     """
     if math.isfinite(loss):
         return ""
@@ -40,9 +56,10 @@ def of_validation(loss: float, fields: Sequence[str], batches: Sequence[BatchArr
 
 
 def in_inputs(fields: Sequence[str], batch: BatchArrays, what: str) -> str:
-    """Describe the first NaN or infinity in a batch, ``: WHAT has nan in FIELD[INDICES]``; empty if there is none.
+    """Describe the first NaN or infinity in a batch, as ``: WHAT has nan in FIELD[INDICES]``.
 
-    fields: names of the batch's arrays, searched in this order. what: name of the batch in the text, WHAT.
+    ``fields`` are the names of the batch's arrays, searched in this order; ``what`` is the name of the batch in the
+    text. Returns an empty string if there is no such value.
     """
     for name in fields:
         values = np.asarray(getattr(batch, name))
@@ -53,7 +70,7 @@ def in_inputs(fields: Sequence[str], batch: BatchArrays, what: str) -> str:
 
 
 def in_pieces(pieces: Iterable[Samples]) -> str:
-    """Describe the first sample of the pieces that is not finite, with its index and piece; empty if there is none."""
+    """Describe the first sample of the pieces that is not finite, by index and piece; an empty string for none."""
     for number, piece in enumerate(pieces):
         for start in range(0, piece.n_samples, READ_AT_ONCE):
             finite = np.isfinite(piece.read(start, min(start + READ_AT_ONCE, piece.n_samples)))

@@ -1,9 +1,9 @@
 """Checkpoints: arrays and one JSON record in a single safetensors file, written atomically.
 
-A checkpoint is one file, because a crash could leave two files that do not belong together, and in the format
-safetensors, because loading it cannot execute code. Only the history, which grows without limit, is in a file of its
-own beside the checkpoint; see :mod:`rnnaudio.training.history`. A run keeps its last two checkpoints: if the newest is
-damaged or missing, the run is loaded or resumed from the one before.
+A checkpoint is one file because a crash could leave two files that do not belong together. Its format is safetensors
+because loading such a file cannot execute code. Only the history, which grows without limit, has its own file beside
+the checkpoint; see :mod:`rnnaudio.training.history`. A run keeps its last two checkpoints. If the newest one is
+damaged or missing, the run is loaded or resumed from the previous one.
 """
 
 import contextlib
@@ -23,11 +23,13 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from rnnaudio import models
 from rnnaudio.atomic import replacing, write_atomically
 from rnnaudio.audio.arrays import Array
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import check_owned
 from rnnaudio.records import Json, Record, parsed
+from rnnaudio.text import visible
 from rnnaudio.training import history
 
 NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
@@ -45,15 +47,21 @@ _own: dict[str, str] = {}  # marks of checkpoints, by path, as this process left
 
 
 class Damaged(RnnaudioError):
-    """Error for a checkpoint that is damaged, or whose history is; the run's previous checkpoint may be usable."""
+    """Error for a damaged checkpoint or history; the previous checkpoint of the run may still be usable."""
 
 
 class Checkpoint(NamedTuple):
-    """Contents of a checkpoint: arrays, by names of the form ``group/name``, and a JSON-serialisable record.
+    """Contents of a checkpoint.
 
-    extent: how much of the history file belongs to the checkpoint; 0 rows if there is no history, or if it is part of
-    the record, as in earlier versions. is_previous: True for the previous checkpoint of a run, if it was read because
-    the newest is damaged or missing.
+    arrays
+        by names of the form ``group/name``.
+    record
+        JSON-serialisable settings and progress of the run.
+    extent
+        the part of the history file that belongs to the checkpoint: 0 rows if there is no history, or if the record
+        contains it, as in earlier versions.
+    is_previous
+        True if this is the previous checkpoint of a run, read because the newest is damaged or missing.
     """
 
     arrays: dict[str, Array]
@@ -62,14 +70,18 @@ class Checkpoint(NamedTuple):
     is_previous: bool = False
 
     def group(self, name: str) -> dict[str, Array]:
-        """Return the arrays of the group ``name``, by their names without the prefix ``name/``; {} if it has none."""
+        """Return the arrays whose names begin with ``name/``, by the rest of their names; {} if there are none."""
         return {key.removeprefix(f"{name}/"): a for key, a in self.arrays.items() if key.startswith(f"{name}/")}
 
 
 def path_in(run_dir: Path) -> Path:
-    """Path of the newest checkpoint in a run's folder, existing or not; RnnaudioError if ``run_dir`` is a file."""
+    """Return the path of the newest checkpoint in a run's folder, which need not exist.
+
+    RnnaudioError if ``run_dir`` is a file.
+    """
     if Path(run_dir).is_file():
-        what = "a pack, to play (rnnaudio generate) and to start from (train --from)" if _is_zip(run_dir) else "a file"
+        is_for = "to play (rnnaudio generate, play), to export, and to start from (train --from)"
+        what = f"a pack, {is_for}" if _is_zip(run_dir) else "a file"
         raise RnnaudioError(f"{run_dir} is {what}; expected the folder of a run, which holds its checkpoint")
     return Path(run_dir) / NAME
 
@@ -81,7 +93,10 @@ def _is_zip(path: Path) -> bool:
 
 
 def exists(run_dir: Path) -> bool:
-    """Whether a run's folder holds a checkpoint, newest or previous; RnnaudioError if ``run_dir`` is a file."""
+    """Return True if a run's folder contains a checkpoint, newest or previous.
+
+    RnnaudioError if ``run_dir`` is a file.
+    """
     path = path_in(run_dir)
     return path.exists() or path.with_name(PREVIOUS).exists()
 
@@ -96,8 +111,8 @@ def remove(run_dir: Path) -> None:
 def path_to_write(run_dir: Path, resume: bool) -> Path:
     """Return the path of the checkpoint of a run that is about to start or, with ``resume``, to continue.
 
-    Call it before training: it raises RnnaudioError if the run would replace an existing checkpoint without
-    ``resume``, or if ``run_dir`` is a file or not writable.
+    Call this before training. RnnaudioError if a checkpoint exists and ``resume`` is False, or if ``run_dir`` is a
+    file or not writable.
     """
     path = path_in(run_dir)
     if exists(run_dir) and not resume:
@@ -111,10 +126,10 @@ def path_to_write(run_dir: Path, resume: bool) -> Path:
 
 
 def check_own(path: Path) -> None:
-    """Check that the newest checkpoint of a run, at ``path``, is as this process left it, before anything is changed.
+    """Check, before writing, that the newest checkpoint of a run, at ``path``, is still the one this process left.
 
-    RnnaudioError if another process has taken over the run's folder, or has changed, moved or removed the checkpoint:
-    it may have done so while this machine was suspended or cut off from the disk, and be done already.
+    RnnaudioError if another process has taken over the run's folder, or if the checkpoint was changed, moved or
+    removed. This can happen while this machine is suspended or has no connection to the disk.
     """
     check_owned(Path(path).parent)
     known = _own.get(os.path.realpath(path))
@@ -131,12 +146,12 @@ def remember_own(path: Path) -> None:
 
 
 def forget_own(path: Path) -> None:
-    """Forget the checkpoint at ``path``: a new run begins there."""
+    """Undo :func:`remember_own` for ``path``, because a new run begins there."""
     _own.pop(os.path.realpath(path), None)
 
 
 def _mark(path: Path) -> str:
-    """Identify a checkpoint by its length and a checksum of its beginning; empty if it cannot be read."""
+    """Return the length of a file and a checksum of its beginning, as a string; "" if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return f"{os.fstat(file.fileno()).st_size} {hashlib.sha256(file.read(MARKED_BYTES)).hexdigest()}"
@@ -145,12 +160,12 @@ def _mark(path: Path) -> str:
 
 
 def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> None:
-    """Write a checkpoint to ``path``, replacing an earlier one only when complete.
+    """Write a checkpoint to ``path``. An earlier checkpoint there is replaced once the new one is complete.
 
-    keep_previous: True to keep an earlier checkpoint at ``path`` as the previous one, beside the new one.
+    With ``keep_previous`` the earlier checkpoint remains in the folder as the previous one.
 
-    RnnaudioError (no space, no permission, values that are not finite, a folder that another process has taken over);
-    an earlier file is then unchanged.
+    RnnaudioError if the file cannot be written, if an array has values that are not finite, or if another process has
+    taken over the folder. An earlier file is then unchanged.
     """
     check_owned(Path(path).parent)
     arrays = {name: np.ascontiguousarray(a).reshape(np.shape(a)) for name, a in checkpoint.arrays.items()}
@@ -169,7 +184,7 @@ def save(path: Path, checkpoint: Checkpoint, *, keep_previous: bool = False) -> 
 
 
 def first_not_finite(arrays: Mapping[str, Array]) -> str:
-    """Describe the first NaN or infinity in the arrays, ``NAME[INDICES] is nan``; empty if there is none."""
+    """Describe the first NaN or infinity in the arrays, as ``NAME[INDICES] is nan``; "" if there is none."""
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             place = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
@@ -178,7 +193,7 @@ def first_not_finite(arrays: Mapping[str, Array]) -> str:
 
 
 def restore_previous(path: Path) -> None:
-    """Replace the newest checkpoint, at ``path``, by the previous one beside it; RnnaudioError if that fails."""
+    """Replace the newest checkpoint, at ``path``, by the previous one in its folder; RnnaudioError if this fails."""
     try:
         link(Path(path).with_name(PREVIOUS), Path(path))
     except OSError as error:
@@ -186,10 +201,10 @@ def restore_previous(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Make ``target`` a hard link to the file ``source``, atomically; an earlier ``target`` is replaced.
+    """Make ``target`` a hard link to the file ``source``, atomically; an existing ``target`` is replaced.
 
-    On disks without hard links, ``target`` becomes a copy of ``source``. OSError if that fails, too. Symbolic links
-    are followed: :func:`rnnaudio.atomic.replacing` writes through them, so that a link to one would keep nothing.
+    On disks without hard links, ``target`` becomes a copy of ``source``. OSError if this fails, too. Symbolic links
+    are followed, because :func:`rnnaudio.atomic.replacing` overwrites the file to which a symbolic link points.
     """
     source, target = Path(os.path.realpath(source)), Path(os.path.realpath(target))
     temporary = target.with_name(f".{target.name}.link")
@@ -204,10 +219,10 @@ def link(source: Path, target: Path) -> None:
 
 
 def newest(run_dir: Path) -> Checkpoint:
-    """Read the newest checkpoint of a run or, if that is damaged or missing, the previous one.
+    """Read the newest checkpoint of a run or, if it is damaged or missing, the previous one.
 
-    The previous one has ``is_previous`` set, and a note on standard error says why it was taken. RnnaudioError if
-    there is no checkpoint, or none that can be used.
+    In the second case ``is_previous`` is True, and a note with the reason is printed to standard error. RnnaudioError
+    if there is no usable checkpoint.
     """
     path = path_in(run_dir)
     previous = path.with_name(PREVIOUS)
@@ -227,20 +242,22 @@ def newest(run_dir: Path) -> Checkpoint:
 
 @functools.cache
 def _note(text: str) -> None:
-    """Print a note, once however often the checkpoint is read."""
-    print(f"note: {text}", file=sys.stderr)
+    """Print a note to standard error; the same note is printed only once."""
+    print(f"note: {visible(text)}", file=sys.stderr)
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint, with its history.
+    """Read a checkpoint, with its history; arrays stored in half precision are returned as float32.
 
-    The entry ``history`` of the record is the list of rows, whether these are stored in the file beside the checkpoint
-    or, as in earlier versions, in the checkpoint itself. Damaged if checkpoint or history are damaged, or if an array
-    holds NaN or infinity; RnnaudioError if there is no file at ``path``, or if it has the format of another version.
+    The entry ``history`` of the returned record is the list of rows, whether they are stored in the history file or,
+    as in earlier versions, in the checkpoint. Raises Damaged if the checkpoint or the history is damaged, or if an
+    array contains NaN or infinity; RnnaudioError if there is no file at ``path``, or if it has the format of another
+    version.
     """
     path = Path(path)
     if not path.is_file():
-        raise RnnaudioError(f"no checkpoint at {path}; train a model there first, or name another run")
+        missing = f"no checkpoint at {path}; train a model there first, or name another run"
+        raise RnnaudioError(models.refusal(path.parent) or missing)
     arrays, values = _read(path)
     spoilt = first_not_finite(arrays)
     if spoilt:
@@ -252,20 +269,28 @@ def load(path: Path) -> Checkpoint:
             values["history"] = history.read(path, extent, _with_current_names)
         except RnnaudioError as error:
             raise Damaged(f"{path} cannot be used: {error}") from error
-    return Checkpoint({_current_name(name): array for name, array in arrays.items()}, values, extent)
+    return Checkpoint({_current_name(name): _single(array) for name, array in arrays.items()}, values, extent)
+
+
+def _single(array: Array) -> Array:
+    """Return a float16 array, as packs may contain, as float32, and any other array unchanged."""
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def annotate(path: Path, entries: Record) -> None:
-    """Add entries to the record of the checkpoint at ``path``, or replace them; everything else stays the same.
+    """Add ``entries`` to the record of the checkpoint at ``path``; they replace entries of the same names.
 
-    RnnaudioError if the checkpoint cannot be read or written.
+    Nothing else changes. RnnaudioError if the checkpoint cannot be read or written.
     """
     arrays, record = _read(Path(path))
     save(path, Checkpoint(arrays, record | entries))
 
 
 def _read(path: Path) -> tuple[dict[str, Array], Record]:
-    """Arrays and record, as they lie in the file; RnnaudioError if it is damaged or of another format."""
+    """Return the arrays and the record as stored in the file.
+
+    Raises Damaged if the file is damaged or no checkpoint, RnnaudioError if it has the format of another version.
+    """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -298,7 +323,7 @@ def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
 
 
 def _current_name(name: str) -> str:
-    """The name of an array in this version: checkpoints of earlier ones have some children under other names."""
+    """Return the present name of an array; some child layers have other names in checkpoints of earlier versions."""
     return EARLIER_NAMES.sub(lambda found: CURRENT_NAMES[found.group()], name)
 
 
@@ -307,7 +332,7 @@ def _with_current_names(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def checksum(record: str, arrays: Mapping[str, Array]) -> str:
-    """CRC-32, in hexadecimal, of the record (as JSON) and of names, dtypes, shapes and values of all arrays."""
+    """Return the CRC-32, in hexadecimal, of the record (JSON) and of name, dtype, shape and values of each array."""
     value = zlib.crc32(record.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -317,7 +342,7 @@ def checksum(record: str, arrays: Mapping[str, Array]) -> str:
 
 
 def earlier_checksum(record: str, arrays: Mapping[str, Array]) -> str:
-    """CRC-32, in hexadecimal, that earlier versions stored: of the record, and of names and values of the arrays."""
+    """Return the CRC-32 of earlier versions, in hexadecimal, of the record and of name and values of each array."""
     value = zlib.crc32(record.encode())
     for name in sorted(arrays):
         value = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, zlib.crc32(name.encode(), value))

@@ -1,4 +1,7 @@
-"""The gradients of a batch without the update: what each of several processes computes of its share of a batch."""
+"""Gradients of a batch, and updates from gradients, as separate functions.
+
+Processes that train one model together compute the gradients of their shares of a batch, add them up, and then update.
+"""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -18,7 +21,7 @@ from rnnaudio.training.step import BatchArrays, Graph, Sums, copies, pairs
 class Backward(NamedTuple):
     """Results for a whole batch: loss, sums of the reported values, final state, and gradients by parameter name.
 
-    weight: that of the loss, :attr:`rnnaudio.objectives.Outcome.weight`; NaN if the objective does not tell.
+    ``weight`` is the weight of the loss, :attr:`rnnaudio.objectives.Outcome.weight`; NaN if the objective has none.
     """
 
     loss: float
@@ -31,8 +34,14 @@ class Backward(NamedTuple):
 class Gradients(Protocol):
     """A compiled function from a batch to its :class:`Backward`.
 
-    parameters: those of the model, by name. mode: the engine mode in which the function was compiled. statistics:
-    names of the model's variables that an update would have to set from the batch, such as running means.
+    parameters
+        the parameters of the model, by name.
+    mode
+        the engine mode in which the function was compiled.
+    has_weight
+        True if the objective returns the weight of its loss.
+    statistics
+        names of the model's variables that an update would have to set from the batch, such as running means.
     """
 
     parameters: dict[str, SharedVariable]
@@ -43,13 +52,16 @@ class Gradients(Protocol):
     def __call__(self, batch: BatchArrays, state: list[Array] | None, *, update: int) -> Backward:
         """Compute loss, reported values, final state and gradients of a batch, without updating the parameters.
 
-        The arguments are those of :meth:`rnnaudio.training.TrainStep.__call__`.
+        The arguments are described in :class:`rnnaudio.training.TrainStep`.
         """
         ...
 
 
 class WholeGradients:
-    """The :class:`Gradients` of batches that are processed at once, with the noise of :class:`TrainStep`."""
+    """The :class:`Gradients` for whole sequences, not cut into segments.
+
+    The random numbers are the same as in :class:`rnnaudio.training.TrainStep`.
+    """
 
     def __init__(self, model: Layer, objective: Objective, *, seed: int):
         self.parameters, self._seed = model.parameters(), seed
@@ -77,8 +89,9 @@ class WholeGradients:
 class Update:
     """A compiled update of parameters from their gradients, by an optimizer and its state.
 
-    ``update(gradients, learning_rate)`` clips the gradients, given by parameter name, changes the parameters in place,
-    and returns the L2 norms of the gradients before clipping, and those of the changes over those of the parameters.
+    ``update(gradients, learning_rate)`` clips the gradients, which are given by parameter name, and changes the
+    parameters in place. It returns two dicts by parameter name: the L2 norm of the gradient before clipping, and the
+    L2 norm of the parameter's change divided by that of the parameter.
     """
 
     def __init__(self, optimizer: optimizers.Optimizer, parameters: Mapping[str, SharedVariable], mode: str):
@@ -96,6 +109,6 @@ class Update:
 
 
 def known_weight(weight: Symbolic | None) -> tuple[bool, Symbolic]:
-    """Return whether the weight of a loss is known, and the weight, NaN if not."""
+    """Return (True, weight), or (False, NaN) if ``weight`` is None."""
     unknown = tt.as_tensor_variable(np.asarray(np.nan, engine.float_type()))
     return weight is not None, unknown if weight is None else weight

@@ -1,9 +1,9 @@
 """The history of a run: a row of JSON per validation, appended to a file beside the checkpoint.
 
-The history has its own file because the header of a safetensors file is limited to 100 MB, and because appending costs
-the same after 150,000 validations as after one. The checkpoint holds an :class:`Extent`, which says how many rows
-belong to it: rows beyond these, written before a crash, are ignored when the file is read and dropped when the run is
-resumed.
+The history has its own file because the header of a safetensors file is limited to 100 MB, and because appending a row
+takes the same time after 150,000 validations as after one. The checkpoint contains an :class:`Extent` with the number
+of rows that belong to it. Further rows, written before a crash, are ignored when the file is read and removed when the
+run is resumed.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from rnnaudio.atomic import break_links
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import Json, Record, parsed
 from rnnaudio.schema import Count, checked
@@ -25,7 +26,7 @@ Row: TypeAlias = Record
 
 
 class Extent(NamedTuple):
-    """How much of the history file belongs to a checkpoint: number of rows, their length in bytes, their CRC-32."""
+    """The part of the history file that belongs to a checkpoint: number of rows, their bytes, and their CRC-32."""
 
     rows: int = 0
     bytes: int = 0
@@ -33,9 +34,9 @@ class Extent(NamedTuple):
 
     @classmethod
     def of(cls, entry: Record) -> "Extent":
-        """Make an extent from ``entry``, which has the keys ``rows``, ``bytes`` and ``crc32``.
+        """Make an extent from an entry of a record, with the keys ``rows``, ``bytes`` and ``crc32``.
 
-        RnnaudioError unless each of them is a whole number, 0 or more.
+        RnnaudioError unless each value is an integer, 0 or more.
         """
         return cls(*(checked(entry.get(name), Count, f"history.{name}") for name in cls._fields))
 
@@ -44,21 +45,27 @@ NO_ROWS = Extent()
 
 
 class HistoryFile:
-    """The history file beside the checkpoint ``path``; ``extent``: how much of the file belongs to the run so far."""
+    """The history file in the folder of the checkpoint ``path``.
+
+    ``extent`` is the part of the file that belongs to the run so far.
+    """
 
     def __init__(self, path: Path, extent: Extent = NO_ROWS):
         self._checkpoint, self.path = Path(path), Path(path).with_name(NAME)
         self.extent = extent
 
     def append(self, rows: Sequence[Row]) -> Extent:
-        """Append the rows that are not in the file yet; returns the extent of all rows.
+        """Append the rows that are not in the file yet, and return the extent of all rows.
 
-        rows: all rows of the run so far, those in the file included. Contents of the file beyond ``extent`` are
-        dropped first. The rows are on the disk when this returns, so that a checkpoint written afterwards never
-        describes rows that are missing. RnnaudioError if they cannot be written.
+        ``rows`` are all rows of the run so far, including those in the file. Contents of the file beyond ``extent``
+        are removed first. If the file has several hard links, as in a copy of the run made with ``cp -l``, it is first
+        replaced by a copy, so that the other links keep the old contents. The rows have been written to the disk when
+        the method returns, so that a checkpoint saved afterwards never refers to missing rows. RnnaudioError if they
+        cannot be written.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            break_links(self.path)
             with open(self.path, "ab") as file:
                 known = self.extent if file.tell() >= self.extent.bytes else NO_ROWS  # removed meanwhile: all anew
                 file.truncate(known.bytes)
@@ -80,9 +87,9 @@ class HistoryFile:
 def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any]) -> list[Row]:
     """Read the rows of the history that belong to the checkpoint at ``path``.
 
-    extent: how much of the history file belongs to it; the result is [] for 0 rows. object_pairs_hook: as in
-    :func:`json.loads`. RnnaudioError if the file is missing or cannot be read, or if the rows are not those with which
-    the checkpoint was saved.
+    ``extent`` is the part of the history file to read; the result is [] for 0 rows. ``object_pairs_hook`` is that of
+    :func:`json.loads`. RnnaudioError if the file is missing or cannot be read, or if its rows have changed since the
+    checkpoint was saved.
     """
     path = Path(path).with_name(NAME)
     if not extent.rows:

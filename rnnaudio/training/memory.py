@@ -1,4 +1,4 @@
-"""Prediction of the memory (RAM) that a training step needs."""
+"""Estimates of the memory (RAM) that a training step needs."""
 
 import math
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from rnnaudio.training.available import available_bytes
 
 RESERVE = 256 << 20  # bytes for compiling and for the validation batches
 N_BATCHES = 2  # one in use, one prefetched
+# A state is carried in, initial where that is reset, the one or the other, the final one, and the copy carried out.
+STATE_COPIES = 5
 # The gradient of a final state is written into an array of zeros that spans all steps of the segment. This is the
 # measured number of such arrays; without compilation to C the write is not done in place, and takes several.
 FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE in ("auto", "python") else 1
@@ -24,19 +26,20 @@ FINAL_ARRAYS = {"pytensor": 3, "theano": 8}[engine.NAME] if engine.MODE in ("aut
 class StepMemory(NamedTuple):
     """Upper estimate of the memory that a training step needs, in bytes.
 
-    With T steps, B sequences, n_in inputs and f bytes per number:
+    For T time steps, B sequences, n_in inputs and f bytes per number:
 
     parameters
-        parameters, gradients and optimizer state, plus twice the largest parameter, for the kernels' packed copies;
-        when training in segments, also the sum of the gradients.
+        parameters, gradients and optimizer state, plus twice the largest parameter for the kernels' packed copies; for
+        training in segments, also the sums of the gradients.
     batches
-        2 f (T + 1) B n_in: one batch in use, one prefetched.
+        2 f (T + 1) B n_in, for one batch in use and one prefetched.
     activations
-        f R B times the count of numbers per time step that the layers report (:mod:`rnnaudio.nn.activations`). R is T;
-        in segments, R is the length of a segment plus that of the last segment if it is shorter, because a shorter
-        segment needs arrays of its own.
+        f R B times the number of floats per time step and sequence that the layers hold
+        (:mod:`rnnaudio.nn.activations`). R is T. For training in segments, R is the length of a segment, plus the
+        length of the last segment if it is shorter, because it needs arrays of another size.
     states
-        in segments, f B times the total width of the states, for each segment; else 0.
+        5 f B times the total width of the states, for five copies: the state carried in, the initial state, the choice
+        of the two, the final state, and the state carried out. For training in segments, one more copy per segment.
 
     The estimate agrees with measurements of the fused kernels; it is rough for scan.
     """
@@ -54,9 +57,9 @@ class StepMemory(NamedTuple):
 def step_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """Predict the memory of a training step on a batch of ``batch_size`` sequences of ``n_steps`` frames.
+    """Estimate the memory of a training step on a batch of ``batch_size`` sequences of ``n_steps`` frames.
 
-    segment_steps: the length of the segments; 0: no segments.
+    ``segment_steps`` is the length of the segments in frames; 0: no segments.
     """
     size = np.dtype(engine.float_type()).itemsize
     segment = min(segment_steps or n_steps, n_steps)
@@ -68,20 +71,22 @@ def step_memory(
         copies += 1
         held = held.beside(Activations(widths(*states * FINAL_ARRAYS), widths()))
     steps = segment + n_steps % segment
+    n_segments = math.ceil(n_steps / segment) if segment_steps else 0
     return StepMemory(
         parameters=size * (copies * model.n_parameters + 2 * largest),
         batches=N_BATCHES * size * (n_steps + 1) * batch_size * model.n_in,
         activations=size * steps * batch_size * held.floats,
-        states=size * batch_size * sum(states) * math.ceil(n_steps / segment) if segment_steps else 0,
+        states=size * batch_size * sum(states) * (STATE_COPIES + n_segments),
     )
 
 
 def check_memory(
     model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
-    """Return :func:`step_memory`, after checking that this much memory, plus 256 MiB for other needs, is available.
+    """Return the result of :func:`step_memory` for these arguments, if so much memory is available.
 
-    RnnaudioError, with advice, if less is available. There is no check if the available memory is unknown.
+    RnnaudioError, with advice, if less than the estimate plus 256 MiB for other needs is available. There is no check
+    if the available memory is unknown.
     """
 
     def memory(segment: int) -> StepMemory:
@@ -104,5 +109,5 @@ def check_memory(
 
 
 def in_bytes(n_bytes: float) -> str:
-    """Format a number of bytes in MB (10^6 bytes), ``340 MB``, or, from 10^9 bytes on, in GB: ``1.2 GB``."""
+    """Format a number of bytes in MB (10^6 bytes), such as ``340 MB``, or from 10^9 bytes in GB, ``1.2 GB``."""
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

@@ -10,16 +10,16 @@ B = TypeVar("B")
 
 @contextmanager
 def prefetched(batch: Callable[[int], B], indices: range) -> Iterator[Iterator[B]]:
-    """Yield an iterator over ``batch(index)`` in order, which computes a batch while the preceding one is in use.
+    """Return a context manager whose value is an iterator over ``batch(index)`` for each of ``indices``, in order.
 
         with prefetched(batches.batch, range(first, n_updates)) as coming:
             for batch in coming: ...
 
-    ``batch`` must be a pure function of its index, because it is called one index ahead (never beyond ``indices``),
-    from another thread. If it raises an exception, the iterator raises that exception when the batch is requested. The
-    thread has ended when the ``with`` block is left, so the source of the batches may then be closed.
+    Another thread computes each batch while the preceding one is in use, so ``batch`` must be a pure function of its
+    index. If it raises an exception, the iterator raises this exception when the batch is requested. The thread has
+    ended when the ``with`` block is left, so the source of the batches may then be closed.
 
-    Both threads may read a corpus at the same time: h5py serialises calls to HDF5.
+    Both threads may read a corpus at the same time, because h5py serialises calls to HDF5.
     """
     executor = ThreadPoolExecutor(1, "rnnaudio-batches")
     try:

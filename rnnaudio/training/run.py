@@ -1,4 +1,4 @@
-"""A training run: what it is given, what limits it, and its progress."""
+"""A training run: the interfaces of its batches and stopping rule, its limits, and its progress."""
 
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
@@ -10,11 +10,12 @@ from rnnaudio.training.stopping import StoppingState
 
 
 class Batches(Protocol):
-    """Source of training batches; ``batch(index)`` is a pure function of the index, so a run can resume at any update.
+    """Source of training batches.
 
-    ``batch`` is called one batch ahead, from another thread. ``batches_per_epoch``: number of batches in a pass over
-    the training data. ``carries_state``: True if each batch continues the sequences of the batch before, so that the
-    final state of one batch is the initial state of the next.
+    ``batch(index)`` returns the batch of update ``index``, from 0. It must be a pure function of the index, so that a
+    run can be resumed at any update. It is called from another thread, one batch ahead. ``batches_per_epoch`` is the
+    number of batches in a pass over the training data. ``carries_state`` is True if each batch continues the sequences
+    of the preceding one, so that the final state of a batch is the initial state of the next.
     """
 
     @property
@@ -28,17 +29,18 @@ class Batches(Protocol):
 
 @runtime_checkable
 class PartialBatches(Batches, Protocol):
-    """Source whose batches can be read in parts, so that several processes share them."""
+    """Source of batches that can be read in parts, so that several processes can share each batch."""
 
     def part(self, index: int, rows: slice) -> BatchArrays:
-        """Return the sequences ``rows`` of ``batch(index)``, in order."""
+        """Return the batch that consists of the sequences ``rows`` of ``batch(index)``, in order."""
         ...
 
 
 class StoppingRule(Protocol):
-    """An early-stopping rule; its methods are pure functions. See :mod:`rnnaudio.training.stopping`.
+    """An early-stopping rule, with methods that are pure functions. See :mod:`rnnaudio.training.stopping`.
 
-    ``initial()`` returns the state before the first validation, ``update(state, loss)`` the state after a validation.
+    ``initial()`` returns the state before the first validation. ``update(state, loss)`` returns the state after a
+    validation with this loss.
     """
 
     def initial(self) -> StoppingState: ...
@@ -46,9 +48,20 @@ class StoppingRule(Protocol):
     def update(self, state: StoppingState, loss: float) -> StoppingState: ...
 
 
+MANY_UPDATES = 100_000
+
+
+def planned_updates(limit: int) -> int:
+    """Return ``limit``, the greatest number of updates of a run, if it counts as a plan, otherwise 0.
+
+    A limit from 1 to 99,999 counts as the planned number of updates; a higher limit does not.
+    """
+    return limit if 0 < limit < MANY_UPDATES else 0
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Limits that end a run whatever its losses, and intervals of validations and checkpoints.
+    """Limits at which a run ends regardless of its losses, and intervals of validations and checkpoints.
 
     max_updates
         number of updates, over all sessions of the run.
@@ -57,8 +70,8 @@ class Limits:
     validate_every
         number of updates between validations; None: once per epoch.
     save_every_seconds
-        training time in seconds after which a checkpoint is written if there was no validation; each validation
-        writes one in any case.
+        a checkpoint is written once this training time, in seconds, has passed since the last one. Each validation
+        also writes a checkpoint.
     """
 
     max_updates: int = 1_000_000
@@ -66,15 +79,23 @@ class Limits:
     validate_every: int | None = None
     save_every_seconds: float = 300.0
 
+    def reached(self, run: "Run") -> str:
+        """Return a clause that names the limit that the run has reached; an empty string if it has reached none."""
+        if run.n_updates >= self.max_updates:
+            return f"the limit of {self.max_updates} updates is reached"
+        if run.seconds >= self.max_seconds:
+            return f"the limit of {self.max_seconds / 60:g} minutes is reached"
+        return ""
+
 
 @dataclass(frozen=True)
 class Judging:
-    """Model selection: which loss decides, and how much of the history is saved.
+    """Model selection: the loss that determines the best parameters, and the part of the history that is saved.
 
     Settings other than the defaults reproduce mistakes of 2016, except ``with_noise`` for a Bound.
 
     by
-        the loss that decides when to stop and which parameters are the best. ``valid``: the loss on the validation
+        the loss that determines when to stop and which parameters are the best. ``valid``: the loss on the validation
         batches; ``train``: the mean loss of the training batches since the last validation, with noise and dropout.
     with_noise
         True to validate in the training graph, with noise and dropout, which is required for a
@@ -93,17 +114,17 @@ NO_LIMITS, BY_VALIDATION = Limits(), Judging()
 
 @dataclass
 class Run:
-    """Progress of a run; saved in the checkpoint, except the last five fields: reason to n_saved.
+    """Progress of a run. All fields are saved in the checkpoint, except the last five, from ``reason`` to ``n_saved``.
 
     stopping
         state of the early-stopping rule, with the lowest loss so far.
     n_updates, seconds
         number of updates and training time in seconds, over all sessions.
     history
-        one row per validation: epoch (passes over the training data so far), updates, seconds, train and valid (the
-        objective's first reported value, on training and validation batches), ``valid_<name>`` (its other values, on
-        validation batches), is_best, learning_rate, and, by parameter, gradient_norms and update_ratios of the last
-        update.
+        one row per validation, a dict with the keys ``epoch`` (number of passes over the training data so far),
+        ``updates``, ``seconds``, ``train`` and ``valid`` (the first reported value of the objective, on training and
+        on validation batches), ``valid_<name>`` (its other reported values, on validation batches), ``is_best``,
+        ``learning_rate``, and ``gradient_norms`` and ``update_ratios`` of the last update, both by parameter name.
     totals
         sums of the reported values over the training batches since the last validation.
     carried
@@ -115,7 +136,7 @@ class Run:
     is_complete
         True if the stopping rule or a limit ended the run, not a signal or a loss or gradient that is not finite.
     is_interrupted
-        True if a signal has asked this session to end.
+        True if this session was ended by a signal.
     broke_down
         description of the loss or gradient that was not finite; empty if all were finite.
     n_saved

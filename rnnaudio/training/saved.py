@@ -1,4 +1,4 @@
-"""Entries of the record that training saves in a checkpoint, and checks whether a saved run fits a model."""
+"""The entries of the record that training saves in a checkpoint, and checks of saved runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ class RowEntry(TypedDict):
 
 
 class StoppingEntry(TypedDict):
-    """The state of the early-stopping rule; the optional entries are needed only for resuming."""
+    """The state of the early-stopping rule. The optional entries are needed only to resume a run."""
 
     best_loss: Finite | None
     should_stop: bool
@@ -51,8 +51,8 @@ class EngineEntry(TypedDict):
 class RunEntry(TypedDict):
     """The record of a run; see :class:`rnnaudio.training.Run`.
 
-    ``broke_down`` describes the loss or gradient that was not finite, if this ended the run. ``identity`` holds the
-    settings that must be the same when the run is resumed. ``packed`` marks the record of a run in a pack
+    ``broke_down`` describes the loss or gradient that was not finite, if this has ended the run. ``identity`` contains
+    the settings that must be the same when the run is resumed. ``packed`` is True for a run in a pack
     (:mod:`rnnaudio.runs.packs`), which cannot be resumed.
     """
 
@@ -70,7 +70,7 @@ class RunEntry(TypedDict):
 def check_record(record: Record, path: Path) -> None:
     """Check types and ranges of all entries of a record.
 
-    RnnaudioError for the first wrong entry, with its name and the file ``path`` of the record.
+    RnnaudioError for the first wrong entry, with its name and the ``path`` of the checkpoint.
     """
     try:
         checked(record, RunEntry, "")
@@ -81,9 +81,9 @@ def check_record(record: Record, path: Path) -> None:
 
 
 def check_values(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Array], what: str, path: Path) -> None:
-    """RnnaudioError, with the first difference, if names or shapes of saved ``values`` differ from ``shapes``.
+    """Raise RnnaudioError, with the first difference, if names or shapes of saved ``values`` differ from ``shapes``.
 
-    what: name of the values in the message. path: the checkpoint, for the message.
+    ``what`` is the name of the values in the message, ``path`` the path of the checkpoint in the message.
     """
     difference = describe_difference(shapes, values)
     if difference:
@@ -91,12 +91,18 @@ def check_values(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Arr
 
 
 def carried_state(saved: Mapping[str, Array], widths: Sequence[int], n_sequences: int, path: Path) -> list[Array]:
-    """Return the arrays of the state that the next batch starts from, in the order of the model's state.
+    """Return the arrays of the state from which the next batch starts, in the order of the model's state.
 
-    saved: the arrays, (n_sequences, width) each, under the names "0", "1", ... widths: the width of each array of the
-    model's state. n_sequences: number of sequences in a batch. path: the checkpoint, for the error message.
+    saved
+        the saved arrays (n_sequences, width), by the names "0", "1", ...
+    widths
+        the width of each array of the model's state.
+    n_sequences
+        number of sequences in a batch.
+    path
+        path of the checkpoint in the error message.
 
-    RnnaudioError if names or shapes do not fit.
+    RnnaudioError if names or shapes do not agree with ``widths`` and ``n_sequences``.
     """
     check_values({str(k): (n_sequences, width) for k, width in enumerate(widths)}, saved, "state", path)
     return [saved[str(k)] for k in range(len(widths))]

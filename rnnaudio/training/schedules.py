@@ -1,13 +1,13 @@
 """Schedules of values that change during training: learning rates, and standard deviations of noise.
 
-A schedule is a pure function of the number of updates already made (0 at the first update), so it has no state that a
-checkpoint would have to hold:
+A schedule is a pure function of the number of updates already made (0 at the first update), so it has no state to save
+in a checkpoint:
 
     rate = WarmupCosine(2e-3, n_warmup=100, n_updates=1000)
     for update in range(1000):
         step(batch, learning_rate=rate(update))
 
-All schedules raise RnnaudioError for settings outside the stated range or a negative update.
+All schedules raise RnnaudioError for settings outside the stated ranges and for a negative number of updates.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Constant:
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """Linear rise to `value` over n_warmup updates, then half a cosine down to final_fraction * value.
+    """Linear rise to ``value`` over n_warmup updates, then half a cosine down to final_fraction * value.
 
-    With s = update + 1, capped at n_updates, and q = (s - n_warmup) / (n_updates - n_warmup):
+    With s = min(update + 1, n_updates) and q = (s - n_warmup) / (n_updates - n_warmup), the result is
 
         value * s / n_warmup                                                     while s <= n_warmup
         value * (final_fraction + (1 - final_fraction) * (1 + cos(pi q)) / 2)    afterwards
 
-    so update n_warmup - 1 has the full value, and update n_updates - 1 and all later ones the final value
+    Update n_warmup - 1 thus has the full value, and update n_updates - 1 and all later updates have the final value
     (Loshchilov and Hutter 2017, without restarts). 0 <= n_warmup < n_updates; 0 <= final_fraction <= 1.
     """
 
@@ -67,7 +67,10 @@ class WarmupCosine:
 
 @dataclass(frozen=True)
 class ExponentialDecay:
-    """Stepwise exponential decay: value * decay^k, k = update // every. 0 < decay <= 1; every >= 1, in updates."""
+    """Stepwise exponential decay: value * decay^k, k = update // every.
+
+    ``every`` is a number of updates, at least 1, and 0 < decay <= 1.
+    """
 
     value: float
     decay: float
@@ -86,7 +89,7 @@ class ExponentialDecay:
 
 @dataclass(frozen=True)
 class LinearAnnealing:
-    """Linear change over n_updates >= 1, then constant: start + (end - start) * min(update / n_updates, 1)."""
+    """Linear change over n_updates >= 1 updates, then constant: start + (end - start) * min(update / n_updates, 1)."""
 
     start: float
     end: float

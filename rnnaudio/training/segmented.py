@@ -1,17 +1,17 @@
-"""The exact gradient over a long sequence in the memory of a short one: gradient checkpointing in time.
+"""Gradient checkpointing in time: the exact gradient over a long sequence in the memory of a short one.
 
 The sequence is divided into segments. A forward pass over all segments keeps only the state at the start of each
-segment. A second pass takes the segments in reverse order: it computes a segment forwards again, now keeping the
-intermediate results, and then backwards, which gives the gradient with respect to the segment's initial state; the
-preceding segment continues from this gradient. With x_k the frames of segment k, s_k the state at its start, w_k its
-share of the steps and L = sum_k w_k loss_k,
+segment. A second pass processes the segments in reverse order. It computes each segment forwards again, now keeping
+the intermediate results, and then backwards. This gives the gradient with respect to the segment's initial state, from
+which the backward pass continues in the preceding segment. With x_k the frames of segment k, s_k the state at its
+start, w_k its share of the steps, and the loss L = sum_k w_k loss_k of the whole sequence:
 
     s_{k+1}, loss_k = run(x_k, s_k)
     d_k = dL / ds_k,  g_k = contribution of segment k to dL / d parameters:
     (g_k, d_k) = d [w_k loss_k + <d_{k+1}, s_{k+1}>] / d (parameters, s_k),  d_{k+1} a constant, 0 for the last
 
-so the sum of all g_k is the exact gradient of L. The cost is a second forward pass. For sequences of T steps, segments
-of sqrt(T) steps need the least memory. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
+The sum of all g_k is the exact gradient of L. The cost is a second forward pass. For sequences of T steps, segments of
+sqrt(T) steps need the least memory. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
 """
 
 from itertools import islice
@@ -26,16 +26,16 @@ from rnnaudio.nn import Context, Layer
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import Divisible, Objective, Segment
 from rnnaudio.training.gradients import Backward, Update, known_weight
-from rnnaudio.training.step import BatchArrays, Graph, StepResult, Totals, continued, copies, pairs
+from rnnaudio.training.step import BatchArrays, Graph, StepResult, Totals, TrainStep, continued, copies, pairs
 
 
 class SegmentedGradients:
-    """The :class:`rnnaudio.training.gradients.Gradients` of batches that are cut into segments of ``segment_steps``.
+    """The :class:`rnnaudio.training.gradients.Gradients` of batches cut into segments of ``segment_steps`` steps.
 
     Noise is a function of (seed, update, segment), so that both passes over a segment sample the same values.
 
-    RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or segment_steps is below
-    1.
+    RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or if ``segment_steps`` is
+    below 1.
     """
 
     statistics: list[str] = []  # noqa: RUF012 (there are none: models that have some are refused)
@@ -91,7 +91,10 @@ class SegmentedGradients:
         return Backward(loss, values, final or [], sums, weight)
 
     def _forwards(self, segments: list[Segment], start: list[Array], update: int) -> list[list[Array]]:
-        """Run the forward pass; return each segment's inputs: its arrays, resets, initial state, and noise key."""
+        """Run the forward pass, and return the inputs of each segment: arrays, resets, initial state and noise key.
+
+        ``start`` is [resets, *initial state] of the first segment.
+        """
         inputs: list[list[Array]] = []
         for k, segment in enumerate(segments):
             inputs.append([*segment.arrays, *start, np.asarray([self._seed, update, k], "int64")])
@@ -101,12 +104,13 @@ class SegmentedGradients:
 
 
 class SegmentedTrainStep:
-    """A :class:`TrainStep` that cuts batches into segments of ``segment_steps`` steps: the same update up to rounding.
+    """A training step on batches cut into segments of ``segment_steps`` steps, which needs less memory.
 
-    With noise the updates differ: here noise is a function of (seed, update, segment), TrainStep samples other values.
+    Without noise the update is the same as that of :class:`TrainStep`, up to rounding. With noise it differs, because
+    the noise of a segment is a function of (seed, update, segment).
 
-    RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or segment_steps is below
-    1.
+    RnnaudioError if the objective or a layer of the model needs the whole sequence at once, or if ``segment_steps`` is
+    below 1.
     """
 
     def __init__(
@@ -120,17 +124,14 @@ class SegmentedTrainStep:
     def __call__(
         self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
     ) -> StepResult:
-        """Update the parameters in place; the arguments and the result are those of :meth:`TrainStep.__call__`."""
+        """Update the parameters in place. Arguments and result are those of :class:`TrainStep`."""
         found = self.gradients(batch, state, update=update)
         norms, ratios = self._update(found.gradients, learning_rate)
         return StepResult(found.loss, found.values, norms, ratios, found.state)
 
 
 def divisible(model: Layer, objective: Objective) -> Divisible:
-    """Return ``objective`` after checking that it and all layers of the model can be computed in segments.
-
-    RnnaudioError if not.
-    """
+    """Return ``objective`` if it and all layers of the model can be computed in segments; RnnaudioError otherwise."""
     if not isinstance(objective, Divisible):
         raise RnnaudioError(
             f"the objective {objective.name!r} cannot be divided in time, as it is not a mean over steps: train "
@@ -143,3 +144,12 @@ def divisible(model: Layer, objective: Objective) -> Divisible:
                 "cannot be trained in segments: remove it, or train without segments (segment_steps 0)"
             )
     return objective
+
+
+def training_step(
+    model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int, segment_steps: int
+) -> TrainStep | SegmentedTrainStep:
+    """Compile the training step of a model, in segments of ``segment_steps`` steps; 0: whole sequences."""
+    if segment_steps == 0:
+        return TrainStep(model, objective, optimizer, seed=seed)
+    return SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)

@@ -1,15 +1,15 @@
-"""One training on several processes: each computes the gradients of its rows of every batch, all make the same update.
+"""Data-parallel training: each rank (process) computes gradients for its rows of every batch; all update equally.
 
-With g_r the gradient of the loss of rank r's rows, and w_r the weight of that loss (the number of elements of which it
-is the mean, or the sum of their weights), the gradient of the loss of the whole batch is
+With g_r the gradient of the loss of rank r's rows, and w_r the weight of this loss (the number of elements over which
+the loss is a mean, or the sum of their weights), the gradient of the loss of the whole batch is
 
     g = sum_r w_r g_r / sum_r w_r
 
-also where the weights differ. Rows with w_r = 0 count for nothing, whatever their gradient.
+The weights may differ. Rows with w_r = 0 do not contribute, even if their gradient is not finite.
 """
 
 import zlib
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -22,17 +22,17 @@ from rnnaudio.parallel import Ranks
 from rnnaudio.training.gradients import Backward, Gradients, Update, WholeGradients
 from rnnaudio.training.resuming import Step
 from rnnaudio.training.run import Batches, PartialBatches, Run
-from rnnaudio.training.segmented import SegmentedGradients
-from rnnaudio.training.step import BatchArrays, StepResult, Sums
+from rnnaudio.training.segmented import SegmentedGradients, SegmentedTrainStep, training_step
+from rnnaudio.training.step import BatchArrays, StepResult, Sums, TrainStep
 
 
 class SharedTrainStep:
-    """A :class:`TrainStep` on several ranks, each of which calls it with its rows of the batch and of the state.
+    """A training step on several ranks. Each rank calls it with its rows of the batch and of the state.
 
-    The update is that of the whole batch in one process, up to rounding, with the same noise. The result holds loss,
-    values and norms of the whole batch, and the final state of the rank's rows.
+    The update is the same, up to rounding, as that of the whole batch in one process, with the same noise. The result
+    contains loss, values and norms of the whole batch, and the final state of the rank's rows.
 
-    RnnaudioError if the objective does not tell the weight of its loss, or if the model has statistics of whole
+    RnnaudioError if the objective does not return the weight of its loss, or if the model has statistics of whole
     batches, such as those of batch normalisation.
     """
 
@@ -62,7 +62,7 @@ class SharedTrainStep:
     def __call__(
         self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
     ) -> StepResult:
-        """Update the parameters in place, as :meth:`TrainStep.__call__` does, once all ranks have called this."""
+        """Update the parameters in place once all ranks have called this. Arguments: see :class:`TrainStep`."""
         mine = self._gradients(batch, state, update=update)
         weight, loss, values = self._summed(mine)
         self._reduce(mine, weight)
@@ -70,7 +70,7 @@ class SharedTrainStep:
         return StepResult(loss, values, norms, ratios, mine.state)
 
     def _summed(self, mine: Backward) -> tuple[float, float, Sums]:
-        """Weight, loss and reported values of the whole batch."""
+        """Return weight, loss and reported values of the whole batch, given those of this rank's rows."""
         weighted = mine.weight * mine.loss if mine.weight else 0.0
         sums = np.array([mine.weight, weighted, *(x for pair in mine.values.values() for x in pair)], np.float64)
         self._ranks.add(sums)
@@ -79,7 +79,7 @@ class SharedTrainStep:
         return weight, weighted / weight if weight else float("nan"), values
 
     def _reduce(self, mine: Backward, weight: float) -> None:
-        """Write the gradient of the whole batch to the buffer, whose views are ``_reduced``."""
+        """Write the gradients of the whole batch, of total ``weight``, to the arrays of ``_reduced``."""
         share = mine.weight / weight if weight else float("nan")
         for name, view in self._reduced.items():
             if share:
@@ -96,7 +96,7 @@ def _compiled(model: Layer, objective: Objective, seed: int, segment_steps: int)
 
 
 def _refuse(gradients: Gradients, objective: Objective) -> None:
-    """RnnaudioError if the sum over ranks would not be the gradient of the whole batch."""
+    """Raise RnnaudioError if the gradient of the whole batch is not the weighted mean over the ranks."""
     if gradients.statistics:
         names = ", ".join(gradients.statistics)
         raise RnnaudioError(
@@ -110,8 +110,24 @@ def _refuse(gradients: Gradients, objective: Objective) -> None:
         )
 
 
+AnyStep: TypeAlias = TrainStep | SegmentedTrainStep | SharedTrainStep
+
+
+def step_on(
+    ranks: Ranks, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int, segment_steps: int
+) -> AnyStep:
+    """Compile the training step of a rank: a :class:`SharedTrainStep` if the ranks divide batches among them.
+
+    Otherwise it is the step for whole batches. ``segment_steps`` is that of :func:`rnnaudio.training.training_step`.
+    Errors are those of the classes of the steps.
+    """
+    if ranks.share.size > 1:
+        return SharedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps, ranks=ranks)
+    return training_step(model, objective, optimizer, seed=seed, segment_steps=segment_steps)
+
+
 class SharedBatches:
-    """A rank's rows of each batch of a source; its interface is :class:`rnnaudio.training.run.Batches`.
+    """A source (:class:`rnnaudio.training.run.Batches`) of this rank's rows of each batch of another source.
 
     Errors are those of :func:`rows_of`; also RnnaudioError if the ranks read different batches.
     """
@@ -132,7 +148,7 @@ class SharedBatches:
 
     @property
     def pieces(self) -> object:
-        """The pieces of the source, where a breakdown of training looks for its cause; () if it has none."""
+        """The pieces of the source, searched for the cause of a breakdown of training; () if it has none."""
         return getattr(self._batches, "pieces", ())
 
     def batch(self, index: int) -> BatchArrays:
@@ -142,7 +158,8 @@ class SharedBatches:
 def rows_of(batches: Batches, objective: Objective, ranks: Ranks) -> slice:
     """Return the rows of each batch that belong to this rank.
 
-    RnnaudioError if the ranks cannot share the rows of a batch evenly, or if the source has no method ``part``.
+    RnnaudioError if the number of rows is not a multiple of the number of ranks, or if the source has no method
+    ``part``.
     """
     if not isinstance(batches, PartialBatches):
         raise RnnaudioError(
@@ -153,7 +170,10 @@ def rows_of(batches: Batches, objective: Objective, ranks: Ranks) -> slice:
 
 
 def divisible_size(batches: Batches, objective: Objective, n_parts: int, of: str) -> int:
-    """Return the number of rows of a batch; RnnaudioError unless ``n_parts``, one for each ``of``, divide it."""
+    """Return the number of rows of a batch; RnnaudioError if it is not a multiple of ``n_parts``.
+
+    ``of`` is the name of the parts in the message, such as ranks.
+    """
     first = batches.batch(0)
     n = int(objective.batch_size(*(getattr(first, field) for field in objective.fields)))
     if n % n_parts:
@@ -162,9 +182,9 @@ def divisible_size(batches: Batches, objective: Objective, n_parts: int, of: str
 
 
 def start_together(model: Layer, step: Step, run: Run, ranks: Ranks) -> Run:
-    """Give all ranks the parameters, the optimizer's state and the progress of the first; returns the progress.
+    """Copy the parameters, the optimizer's state and the progress of the first rank to all ranks; return the progress.
 
-    Of the state that the batches carry on, each rank gets that of its rows.
+    The state carried from batch to batch is divided: each rank gets its rows.
     """
     if ranks.size == 1:
         return run
@@ -179,14 +199,14 @@ def start_together(model: Layer, step: Step, run: Run, ranks: Ranks) -> Run:
 
 
 def whole_state(carried: list[Array] | None, ranks: Ranks) -> list[Array] | None:
-    """Put the states that the ranks carry on together, in the order of the batch's rows; None if there are none."""
+    """Return the carried states of all ranks, joined in the order of the batch's rows; None if there are none."""
     if carried is None or ranks.share.size == 1:
         return carried
     return [np.concatenate(parts) for parts in zip(*ranks.gather(carried), strict=True)]
 
 
 def check_same_parameters(model: Layer, ranks: Ranks) -> None:
-    """RnnaudioError unless all ranks have the same parameters, bit for bit."""
+    """Raise RnnaudioError unless all ranks have the same parameters, bit for bit."""
     if ranks.size > 1:
         arrays = [np.ascontiguousarray(value) for value in model.get_values().values()]
         _require_same(ranks, arrays, "have different parameters after the same updates")

@@ -19,14 +19,17 @@ BatchArrays: TypeAlias = object  # has an array for each name in ``objective.fie
 
 
 class Continuing(Protocol):
-    """A batch each of whose sequences continues that of the preceding batch, except where ``resets`` (batch,) is 1."""
+    """A batch that continues the sequences of the preceding batch.
+
+    Where ``resets`` (batch,) is 1, a new sequence starts from the model's initial state.
+    """
 
     @property
     def resets(self) -> Flags: ...
 
 
 class StepResult(NamedTuple):
-    """Results of one update."""
+    """Results of one training update, see :class:`TrainStep`."""
 
     loss: float  # before the update
     values: Sums  # the objective's reported values
@@ -38,9 +41,9 @@ class StepResult(NamedTuple):
 class Graph:
     """The graph from a batch and an initial state to the objective's ``outcome``, for updates and evaluations.
 
-    ``context`` selects training or evaluation and is the source of noise. The graph's ``inputs`` are ``variables``,
-    the arrays of the batch; ``resets`` (batch,), 1 where a sequence starts from the model's initial state; and
-    ``carried``, the leaves of the state, (batch, width) each, from which the other sequences start.
+    ``context`` selects training or evaluation and samples the noise. The ``inputs`` of the graph are ``variables``,
+    the arrays of the batch; ``resets`` (batch,), 1 for sequences that start from the model's initial state; and
+    ``carried``, the arrays (batch, width) of the state from which all other sequences start.
     """
 
     def __init__(self, model: Layer, objective: Objective, context: Context):
@@ -60,15 +63,15 @@ class Graph:
         self._widths = flatten(model.state_sizes)
 
     def arguments(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Return values for ``inputs``; if ``state`` is None, all sequences start from the model's initial state."""
+        """Return the values of ``inputs``. If ``state`` is None, sequences start from the model's initial state."""
         return [*self.arrays(batch), *self.start(batch, state)]
 
     def arrays(self, batch: BatchArrays) -> list[Array]:
-        """Return the values for ``variables``: the arrays of the batch that the objective uses."""
+        """Return the values of ``variables``: the arrays of the batch that the objective uses."""
         return [getattr(batch, field) for field in self._objective.fields]
 
     def start(self, batch: BatchArrays, state: list[Array] | None) -> list[Array]:
-        """Return the values for ``resets`` and ``carried``.
+        """Return the values of ``resets`` and ``carried``, in one list.
 
         If ``state`` is None, all sequences start from the model's initial state.
         """
@@ -82,9 +85,9 @@ class Graph:
 class TrainStep:
     """A compiled update of a model's parameters on one batch.
 
-    ``step(batch, state, learning_rate=..., update=...)``: ``update`` (the number of updates so far) and ``seed``
-    determine the noise; ``state`` is the final state of the previous batch, one array per leaf, or None for the
-    model's initial state. The result is a :class:`StepResult`.
+    ``step(batch, state, learning_rate=..., update=...)`` updates the parameters and returns a :class:`StepResult`.
+    ``state`` is the final state of the preceding batch, a list of arrays, or None for the model's initial state.
+    ``update`` is the number of updates so far. The noise is a function of ``seed`` and ``update``.
     """
 
     def __init__(self, model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int):
@@ -106,7 +109,7 @@ class TrainStep:
     def __call__(
         self, batch: BatchArrays, state: list[Array] | None, *, learning_rate: float, update: int
     ) -> StepResult:
-        """Update the parameters in place; the result includes the loss before the update and the final state."""
+        """Update the parameters in place, and return the loss before the update, the final state and statistics."""
         key = np.asarray([self._seed, update], dtype="int64")
         loss, *rest = self._function(*self._graph.arguments(batch, state), key, learning_rate)
         n_terms = 2 * len(self._terms)
@@ -118,13 +121,13 @@ class TrainStep:
 
 
 class Evaluation:
-    """An objective's reported values over batches, in the evaluation graph: ``evaluate(batches) -> {name: value}``.
+    """A compiled function that computes the reported values of an objective: ``evaluate(batches) -> {name: value}``.
 
     With ``segment_steps`` above 0, each batch of a :class:`rnnaudio.objectives.Divisible` objective is processed in
-    segments of this many steps, to save memory. With a ``noise_seed``, the training graph is used instead, with noise
-    and dropout that the seed determines (as in 2016). Batch k, counted from 0, then gets the noise of training update
-    k with the same seed, if neither is cut into segments. This must not change, because recorded runs and the losses
-    of resumed runs depend on it.
+    segments of this many steps, to save memory. With a ``noise_seed``, the values are computed in the training graph,
+    with noise and dropout (as in 2016). Batch k, from 0, then gets the noise of training update k with the same seed,
+    if neither is cut into segments. This must not change, because recorded runs and the losses of resumed runs depend
+    on it.
     """
 
     def __init__(self, model: Layer, objective: Objective, segment_steps: int = 0, noise_seed: int | None = None):
@@ -141,8 +144,7 @@ class Evaluation:
     def __call__(self, batches: Iterable[BatchArrays], ranks: Ranks = ALONE) -> dict[str, float]:
         """Compute the values over all batches together; every batch starts from the model's initial state.
 
-        Each of the ``ranks`` computes the values of some of the batches. The result is the same, bit for bit, for any
-        number of them.
+        The batches are divided among the ``ranks``. The result is the same, bit for bit, for any number of ranks.
         """
         share, total = ranks.share, Totals()
         mine = [
@@ -155,7 +157,7 @@ class Evaluation:
         return total.values()
 
     def _sums(self, number: int, batch: BatchArrays) -> Iterator[Sums]:
-        """Compute the sums of a batch, or of each of its segments in order; number: of the batch, from 0."""
+        """Yield the sums of batch ``number``, from 0, or those of each of its segments in order."""
         start = self._graph.start(batch, None)
         for k, arrays in enumerate(self._parts(self._graph.arrays(batch))):
             segment = [k] if self._segment_steps else []  # the key has the form that training steps use
@@ -173,7 +175,7 @@ class Evaluation:
 class Totals:
     """Accumulated numerators and denominators of an objective's reported values, by name.
 
-    sums: the sums to start from, such as those of a checkpoint; None: start from nothing.
+    ``sums`` are the sums to start from, such as those of a checkpoint; None: no sums.
     """
 
     def __init__(self, sums: dict[str, list[float]] | None = None):
@@ -187,7 +189,7 @@ class Totals:
             entry[1] += denominator
 
     def values(self) -> dict[str, float]:
-        """Return the sum of numerators over the sum of denominators, by name; NaN where the latter is 0."""
+        """Return, by name, the sum of numerators divided by the sum of denominators; NaN if the divisor is 0."""
         return {name: n / d if d else float("nan") for name, (n, d) in self.sums.items()}
 
 
@@ -197,13 +199,13 @@ def pairs(names: list[str], flat: Sequence[Array]) -> Sums:
 
 
 def copies(states: list[Array]) -> list[Array]:
-    """Copy final states: the engine returns views, which would keep the states of all steps in memory."""
+    """Return copies of final states. The engine returns views, which keep the states of all steps in memory."""
     return [np.array(state) for state in states]
 
 
 def continued(states: list[Array], start: list[Array]) -> list[Array]:
-    """Return [resets, *carried] of a segment, given the final ``states`` of the preceding segment; resets are all 0.
+    """Return the list [resets, *carried] for a segment that continues the preceding one; all resets are 0.
 
-    ``start`` is the list [resets, *carried] of the preceding segment.
+    ``states`` is the final state of the preceding segment, and ``start`` its list [resets, *carried].
     """
     return [np.zeros_like(start[0]), *copies(states)]

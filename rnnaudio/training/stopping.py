@@ -1,8 +1,8 @@
-"""Early stopping: rules that decide from the validation losses when to stop.
+"""Early stopping: rules that determine from the validation losses when to stop.
 
 In this module an epoch is the training between two validations, one pass over the data by default. Every rule also
-stops at a loss that is not finite. A rule itself is stateless: it returns an initial state, and computes the next
-state from a state and the next loss, so that the state can be saved in a checkpoint and a run resumed:
+stops at a loss that is not finite. Rules have no state of their own: they compute the next state from a state and the
+next loss. The state can thus be saved in a checkpoint, to resume the run:
 
     state = rule.initial()
     while not state.should_stop:
@@ -23,13 +23,18 @@ from rnnaudio.text import visible
 
 
 class StoppingState(NamedTuple):
-    """State of a rule after `epoch` epochs (0 before the first; the first epoch is epoch 1).
+    """State of a rule after ``epoch`` epochs: 0 before training, 1 after the first epoch.
 
-    best_loss, best_epoch: the lowest loss so far (infinity before the first) and its epoch, the first one if tied.
-    improved: True if the last epoch has the lowest loss so far, so that its parameters should be saved.
-    should_stop, reason: whether to stop, and why, as a phrase for the user; empty while training continues.
-    reference_loss, reference_epoch: the loss and epoch of the last sufficiently large improvement (EarlyStopping).
-    recent_losses: the latest losses, oldest first, as many as the rule needs (MeanDifferenceStopping).
+    best_loss, best_epoch
+        the lowest loss so far (infinity before the first epoch) and the first epoch with this loss.
+    improved
+        True if the last epoch has the lowest loss so far, so that its parameters should be saved.
+    should_stop, reason
+        True to stop, and a clause for the user that gives the reason; empty while training continues.
+    reference_loss, reference_epoch
+        loss and epoch of the last improvement by more than ``min_improvement`` (EarlyStopping).
+    recent_losses
+        the latest losses that the rule uses, the oldest first (MeanDifferenceStopping).
     """
 
     epoch: int = 0
@@ -45,11 +50,11 @@ class StoppingState(NamedTuple):
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop after `patience` epochs in which the loss did not fall by more than `min_improvement`.
+    """Stop after ``patience`` epochs in which the loss did not fall by more than ``min_improvement``.
 
-    The fall is measured from the last loss that was itself such an improvement, so slow progress accumulates. The
-    state's best loss is the lowest loss, regardless of `min_improvement`. patience is in epochs, >= 1; min_improvement
-    is in the unit of the loss, >= 0; RnnaudioError otherwise.
+    The fall is measured from the loss of the last epoch that counted as an improvement, so slow progress accumulates.
+    The best loss of the state is the lowest loss, regardless of ``min_improvement``. ``patience`` is a number of
+    epochs, at least 1. ``min_improvement`` is in the unit of the loss, at least 0. RnnaudioError for other values.
     """
 
     patience: int = 20
@@ -60,7 +65,7 @@ class EarlyStopping:
         _require(0.0 <= self.min_improvement < math.inf, "min_improvement", self.min_improvement, "0 or more")
 
     def initial(self) -> StoppingState:
-        """State before the first epoch."""
+        """Return the state before the first epoch."""
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
@@ -78,12 +83,12 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class MeanDifferenceStopping:
-    """The rule of the 2016 MNIST run: stop when the mean of the last `window` loss differences exceeds `threshold`.
+    """Stop when the mean change of the loss per epoch, over the last ``window`` epochs, exceeds ``threshold``.
 
-    The differences loss[t] - loss[t-1] telescope: their mean is (loss[t] - loss[t-window]) / window, so the rule first
-    applies after window + 1 epochs. It always stops at `max_epochs`. window and max_epochs are in epochs, >= 1. The
-    threshold is in loss per epoch and finite; if it is -d, training goes on while the loss falls by d or more per
-    epoch. RnnaudioError for values out of range.
+    This is the rule of the MNIST run of 2016. The mean change is (loss[t] - loss[t - window]) / window, so the rule
+    first applies after window + 1 epochs. With a threshold of -d, training continues while the loss falls by d or more
+    per epoch. The rule always stops after ``max_epochs`` epochs. ``window`` and ``max_epochs`` are at least 1;
+    ``threshold`` is finite, in units of the loss per epoch. RnnaudioError for other values.
     """
 
     window: int = 10
@@ -96,7 +101,7 @@ class MeanDifferenceStopping:
         _require(self.max_epochs >= 1, "max_epochs", self.max_epochs, "at least 1 epoch")
 
     def initial(self) -> StoppingState:
-        """State before the first epoch."""
+        """Return the state before the first epoch."""
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
@@ -116,7 +121,7 @@ class MeanDifferenceStopping:
 
 
 def to_json(state: StoppingState) -> Record:
-    """Convert a state to a JSON-serialisable record; infinite losses before the first epoch become None."""
+    """Convert a state to a JSON-serialisable record; losses that are infinite become None."""
     record = state._asdict()
     for name in ("best_loss", "reference_loss"):
         record[name] = record[name] if math.isfinite(record[name]) else None
@@ -124,7 +129,7 @@ def to_json(state: StoppingState) -> Record:
 
 
 def from_json(record: Record) -> StoppingState:
-    """Restore a state from a record made by `to_json`; RnnaudioError if a field is missing or unknown."""
+    """Return the state from a record made by :func:`to_json`; RnnaudioError if a field is missing or unknown."""
     if set(record) != set(StoppingState._fields):
         raise RnnaudioError(
             f"the stopping state has the fields {sorted(record)}, expected {sorted(StoppingState._fields)}: "
@@ -136,7 +141,7 @@ def from_json(record: Record) -> StoppingState:
 
 
 def _observe(state: StoppingState, loss: float) -> StoppingState:
-    """Record one more epoch and its loss, as all rules do; a loss that is not finite stops the run."""
+    """Return the state with one more epoch and its loss, for all rules; a loss that is not finite stops the run."""
     state = state._replace(epoch=state.epoch + 1, improved=False, should_stop=False, reason="")
     if not math.isfinite(loss):
         return _stop(state, f"the validation loss is not finite ({loss}) in epoch {state.epoch}")

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from rnnaudio.audio import files as audio_module
-from rnnaudio.audio.files import Decoder, read_audio, trim_silence, write_wav
+from rnnaudio.audio.files import Decoder, read_audio, resample, trim_silence, write_wav
 from rnnaudio.errors import RnnaudioError
 
 
@@ -216,6 +216,12 @@ def test_impossible_rates(tmp_path, read, rate_hz):
     write_wav(tmp_path / "a.wav", np.zeros(10), 8000)
     with pytest.raises(RnnaudioError, match="sample rate: got"):
         read(tmp_path / "a.wav", rate_hz)
+
+
+@pytest.mark.parametrize("rates", [(0, 8000), (8000, 0), (-8000, 8000), (8000, -8000), (8000.0, 8000), (8000, 8e3)])
+def test_resampling_from_or_to_impossible_rates(rates):
+    with pytest.raises(RnnaudioError, match="sample rate: got"):
+        resample(np.zeros(100, np.float32), *rates)
 
 
 @pytest.mark.parametrize("misdeed", ["time.sleep(60)", "os.abort()", "print('{')", "print('{\"n_samples\": 9}')"])

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnaudio.audio.levels import Level, Limiter, level_dbfs, limited, loudness_lufs
+from rnnaudio.audio.levels import Level, Limiter, level_dbfs, limited
+from rnnaudio.audio.loudness import loudness_lufs
 
 RATE_HZ = 1000
 WIDTH = 50  # 50 ms
@@ -35,6 +36,15 @@ def test_a_loud_sine_keeps_its_form():
     y, lowest_db = limited(4.0 * sine, RATE_HZ)
     np.testing.assert_allclose(y[200:-200], sine[200:-200], atol=1e-6)
     assert lowest_db == pytest.approx(20.0 * np.log10(0.25))
+
+
+@pytest.mark.filterwarnings("error")
+def test_sound_that_explodes_beyond_what_a_sum_can_hold():
+    """740 dB over full scale: in a sum beside gains of 1, its gain is lost."""
+    sine = 1e37 * np.sin(2.0 * np.pi * 50.0 * np.arange(2000) / RATE_HZ + 0.5 * np.pi)
+    y, lowest_db = limited(np.append(0.1 * np.ones(500), sine), RATE_HZ)
+    assert lowest_db == pytest.approx(-740.0, abs=1e-3)
+    assert np.abs(y).max() <= 1.0 and np.abs(y[700:-200]).max() == pytest.approx(1.0)
 
 
 def test_sound_within_full_scale_keeps_its_bits_also_beside_a_peak():

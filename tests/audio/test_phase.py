@@ -216,9 +216,11 @@ def plain_integration(before, magnitudes, ahead, frequency, limit):
 
 @pytest.mark.parametrize("limit", [0.0, 0.4, 2.0])
 def test_the_heap_takes_the_loudest_path(limit):
+    """Also where magnitudes are at the limit: those of a bin that is as quiet as the limit lead nowhere."""
     rng = np.random.default_rng(5)
     for n in (1, 2, 17, 60):
         before, magnitudes, ahead, frequency = rng.random((4, n))
+        before[1::5], magnitudes[::7] = limit, limit
         before[: n // 2] *= 0.5
         phases = np.full(n, 7.0)
         spread(before, magnitudes, ahead, frequency, limit, phases)

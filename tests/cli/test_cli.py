@@ -61,6 +61,9 @@ def folder(tmp_path_factory):
     return folder
 
 
+PICTURES = ("saturation", "learning_curve", "gradients", "update_ratios")
+
+
 def test_a_run_leaves_sound_pictures_and_figures(folder):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
@@ -74,10 +77,7 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
         "summary.json",
         "report.html",
         "spectrogram.png",
-        "saturation.png",
-        "learning_curve.png",
-        "gradients.png",
-        "update_ratios.png",
+        *(f"{name}{form}.png" for name in PICTURES for form in ("", "-narrow")),
     }
     for name in ("config.json", "summary.json"):
         text = (folder / "run" / name).read_text()

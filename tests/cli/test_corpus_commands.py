@@ -45,6 +45,25 @@ def test_list_add_remove_merge(tmp_path, corpus, command):
     )
 
 
+def test_a_changed_corpus_in_another_file_leaves_the_old_one_as_it_is(tmp_path, corpus, command):
+    before = corpus.read_bytes()
+    (tmp_path / "more").mkdir()
+    write_wav(tmp_path / "more" / "g.wav", music(20, 3.0), RATE)
+    status, out, _ = command("corpus", "add", corpus, tmp_path / "more", "--out", tmp_path / "larger.h5")
+    assert status == 0 and "note: runs trained" not in out and titles(tmp_path / "larger.h5") == list("abcdefg")
+    gone = titles(corpus, "train")[0]
+    smaller = ["corpus", "remove", corpus, gone, "--out", tmp_path / "smaller.h5"]
+    assert command(*smaller)[0] == 0 and titles(tmp_path / "smaller.h5") == [t for t in "abcdef" if t != gone]
+    status, _, err = command(*smaller)
+    assert status == 2 and "smaller.h5 exists" in err
+    assert command(*smaller, "--overwrite")[0] == 0
+    status, _, err = command("corpus", "remove", corpus, gone, "--out", tmp_path / "smaller.wav")
+    assert status == 2 and "expected a name that ends in .h5" in err
+    assert corpus.read_bytes() == before
+    status, out, _ = command("corpus", "remove", corpus, gone)
+    assert status == 0 and f"note: runs trained on {corpus} as it was cannot be resumed" in out
+
+
 def test_bad_input_is_one_line(tmp_path, corpus, command):
     (tmp_path / "empty").mkdir()
     before = corpus.read_bytes()

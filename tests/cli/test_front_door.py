@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnaudio import engine
 from rnnaudio.cli.app import COMMANDS, GROUPS, PROGRAM
 from rnnaudio.runs.frames.cells import CELLS
 from rnnaudio.runs.frames.config import FramesConfig
@@ -22,6 +23,27 @@ def read_by_tyro():
 
 
 # ---------------------------------------------------------------- help
+
+
+def test_help_imports_nothing_that_takes_long():
+    """NumPy alone would double its time."""
+    program = (
+        "import sys; sys.argv = ['rnnaudio', '--help']; from rnnaudio.cli import main; main();"
+        "print(sorted({'numpy', 'scipy', 'pytensor', 'numba', 'h5py'} & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.endswith("\n[]\n")
+
+
+def test_training_starts_without_what_only_a_report_needs():
+    """Pictures, and what SciPy's signal and stats bring, take a second: they are imported after the training.
+
+    Theano imports SciPy's parts by itself.
+    """
+    late = {"matplotlib", "pyloudnorm"} | (set() if engine.NAME == "theano" else {"scipy.signal", "scipy.stats"})
+    program = f"import sys, rnnaudio.cli.training; print(sorted({late} & sys.modules.keys()))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 def test_help_groups_every_command_once_with_a_summary(command):
@@ -97,6 +119,8 @@ def test_help_has_no_markup(command):
         ),
         (["--recipe", "samples", "--n-layers", "2"], "--n-layers is an option of --recipe frames or --recipe codes;"),
         (["--fast", "3"], "Unrecognized options: --fast; --help"),
+        (["--learning-rat", "3"], "Unrecognized options: --learning-rat; did you mean --learning-rate?"),
+        (["--n-unit", "3"], "Unrecognized options: --n-unit; did you mean --n-units or --units?"),
         (["twice"], "Unrecognized options: twice; --help"),
     ],
 )

@@ -123,6 +123,7 @@ def study_of(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_twelve_trials_killed_twice_and_finished_by_two_processes_are_twelve(tmp_path, corpus):
     out = tmp_path / "out"
     for trial in ("trial-0001", "trial-0004"):

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from scipy.cluster.vq import kmeans2
 
+from rnnaudio.data.codec import random_state
 from rnnaudio.engine import function, normal, tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.continuing import SamplingOptions
 from rnnaudio.runs.frames.config import FramesConfig
 from rnnaudio.runs.samples.config import SamplesConfig
-from rnnaudio.seeds import GREATEST_SEED, check_seed, random_state
+from rnnaudio.seeds import GREATEST_SEED, check_seed
 from rnnaudio.training import EarlyStopping, train
 
 COMMANDS = {

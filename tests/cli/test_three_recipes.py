@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
     for seed in range(3):
         write_wav(folder / f"{seed}.wav", music(5.0, seed)[::2], RATE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rnnaudio.runs.codes.choice.SECONDS", 1.0)
+        patch.setattr("rnnaudio.runs.codes.budget.SECONDS", 1.0)
         patch.setattr("rnnaudio.runs.codes.choice.N_PRIMES", 1)
         patch.setattr("rnnaudio.runs.codes.choice.TEMPERATURES", (1.0, 1.2))
         patch.setattr(CodesRecipe, "seconds", 2.0)

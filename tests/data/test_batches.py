@@ -15,16 +15,29 @@ from rnnaudio.data.batches import (
     MAX_FIXED_SAMPLES,
     ConsecutiveWindows,
     FrameOffsets,
+    RandomRuns,
     RandomWindows,
     ShiftedWindows,
     fixed_windows,
 )
+from rnnaudio.data.code_batches import CodeStreams
 from rnnaudio.data.corpus import ArrayPiece, AudioCorpus, Split
 from rnnaudio.data.corpus_build import Recording, build_corpus
+from rnnaudio.data.images import ImageBatches
+from rnnaudio.data.minibatches import Minibatches
+from rnnaudio.data.patches import PatchBatches
+from rnnaudio.data.phase_batches import PhaseBatches
 from rnnaudio.errors import RnnaudioError
 from tests.support.pieces import LENGTHS, PIECE, SIZES, ramps
 
 ALL = (RandomWindows, ShiftedWindows, FrameOffsets, ConsecutiveWindows)
+
+
+def test_state_is_carried_where_a_batch_goes_on_from_the_last_and_nowhere_else():
+    for kind in (ConsecutiveWindows, CodeStreams, RandomRuns):
+        assert kind.carries_state, kind
+    for kind in (RandomWindows, ShiftedWindows, FrameOffsets, Minibatches, ImageBatches, PatchBatches, PhaseBatches):
+        assert not kind.carries_state, kind
 
 
 def places(batch) -> tuple[np.ndarray, np.ndarray]:

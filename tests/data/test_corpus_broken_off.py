@@ -71,7 +71,7 @@ def build(folder, out, **options):
     return build_corpus([folder], out, **{"sample_rate_hz": RATE_HZ, "progress": False} | options)
 
 
-def broken_off(folder, out, n_pieces):
+def broken_off(folder, out, n_pieces, **options):
     """Break a build off, in this process, once n_pieces are decoded."""
     decode, left = Decoder.decode, [None] * n_pieces
 
@@ -83,7 +83,7 @@ def broken_off(folder, out, n_pieces):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Decoder, "decode", breaking)
-        build(folder, out)
+        build(folder, out, **options)
 
 
 def killed(folder, out, n_pieces, kill="SIGKILL"):
@@ -100,6 +100,15 @@ def contents(path):
     with h5py.File(path) as file:
         pieces = [(name, dict(piece.attrs), piece[:].tobytes()) for name, piece in file["pieces"].items()]
         return {name: value for name, value in file.attrs.items()}, pieces
+
+
+def test_a_copy_of_hard_links_goes_on_without_the_other(folder, tmp_path):
+    broken_off(folder, tmp_path / "a.h5", 3)
+    os.link(tmp_path / PART, tmp_path / "copy.part")
+    before = (tmp_path / "copy.part").read_bytes()
+    broken_off(folder, tmp_path / "a.h5", 1)
+    assert (tmp_path / PART).stat().st_size > len(before)
+    assert (tmp_path / "copy.part").read_bytes() == before
 
 
 def test_a_killed_build_goes_on_to_the_same_bits(folder, tmp_path, decoded):
@@ -182,6 +191,14 @@ def test_pieces_of_other_settings_are_discarded(folder, tmp_path, decoded, optio
     assert len(decoded) == 6 and words in summary.notes[-1] and "discarded" in summary.notes[-1]
     build(folder, tmp_path / "whole.h5", **options)
     assert contents(tmp_path / "a.h5") == contents(tmp_path / "whole.h5")
+
+
+def test_pieces_of_the_new_settings_take_the_place_of_those_discarded(folder, tmp_path, decoded):
+    broken_off(folder, tmp_path / "a.h5", 4)
+    broken_off(folder, tmp_path / "a.h5", 3, dtype="float32")
+    del decoded[:]
+    summary = build(folder, tmp_path / "a.h5", dtype="float32")
+    assert len(decoded) == 3 and summary.notes[-1].startswith("3 pieces were decoded by an earlier build")
 
 
 def test_how_pieces_are_joined_changes_nothing_that_was_decoded(folder, tmp_path, decoded):
@@ -391,3 +408,4 @@ def test_files_are_asked_for_their_length_only_if_the_disk_may_be_too_full(tmp_p
                 disk_space.require_space(tmp_path / "a.h5", [tmp_path / "a.wav"], 0.0, seconds_of, 8000, "int16")
     free_bytes(0)
     disk_space.require_space(tmp_path / "a.h5", [tmp_path / "a.wav"], 0.0, lambda path: None, 8000, "int16")
+    assert disk_space.n_bytes(tmp_path / "a.wav") > 0 == disk_space.n_bytes(tmp_path / "missing.wav")

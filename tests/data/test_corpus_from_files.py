@@ -20,6 +20,13 @@ def build(out, *sources, **options):
     return build_corpus(sources, out, **{"sample_rate_hz": RATE_HZ, "progress": False} | options)
 
 
+@pytest.mark.parametrize("rate_hz", [99, 1_000_001])
+def test_rates_out_of_range_are_refused_at_once(good, tmp_path, rate_hz):
+    with pytest.raises(RnnaudioError, match=f"got {rate_hz}, expected a whole number of Hz from 100 to 1"):
+        build(tmp_path / "a.h5", good, sample_rate_hz=rate_hz)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["good"]
+
+
 @pytest.fixture
 def good(tmp_path):
     """A folder of six pieces of 6 s."""
@@ -119,7 +126,8 @@ def test_a_file_of_zeros_is_kept_only_on_request(tmp_path, good):
     assert (zeros.seconds, zeros.silent_share) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize("named, other", [pytest.param("valid", "test", marks=pytest.mark.slow), ("test", "valid")])
+@pytest.mark.slow
+@pytest.mark.parametrize("named, other", [("valid", "test"), ("test", "valid")])
 def test_a_split_that_is_not_named_is_filled_from_the_rest(tmp_path, good, named, other):
     """Of six pieces one is named: the other split and training share the rest, differently for each seed."""
     found = set()

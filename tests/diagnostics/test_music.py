@@ -112,6 +112,19 @@ def test_pieces_that_stand_apart_are_named_with_what_is_different():
     assert outliers(figures_of(*(a[:4000] for a in alike), soft[:4000])) == ()  # half a second each: single sounds
 
 
+def test_a_thump_and_a_wandering_level_are_no_offset():
+    """Of a thump the mean over the whole piece is .5 deviations; most of its quarter seconds have none."""
+    sound = [noise(3.0, seed=k) for k in range(4)]
+    t = np.arange(3 * RATE_HZ) / RATE_HZ
+    thump = sound[0] + np.where(t < 0.4, 4.0, 0.0)
+    wandering = sound[1] + 2.0 * np.sin(2.0 * np.pi * t)
+    shifted = sound[2] + 1.0 + 0.3 * np.sin(2.0 * np.pi * 2.0 * t)
+    rows = figures_of(*sound, thump, wandering, shifted)
+    assert thump.mean() > 0.5 and abs(rows[4].offset) < 0.05
+    assert rows[6].offset == pytest.approx(1.0, abs=0.05)  # over the deviation within windows, which is 1
+    assert {one.title for one in outliers(rows) if "offset" in one.far} == {"piece 7"}
+
+
 def test_titles_are_those_of_the_corpus():
     class Titled(ArrayPiece):
         title = "Sonata"
@@ -165,16 +178,60 @@ def named(found):
     return {cause.name for cause in causes(found)}
 
 
+def test_a_training_that_ended_well_before_what_was_planned():
+    """Whatever its losses do; early stopping, or a plan that was almost kept, is another matter."""
+    short = {"n_updates": 76.0, "n_planned": 2400.0}
+    (found,) = causes(measured(**short))
+    assert found.name == "limit-too-soon" and found.severity > 0.3
+    assert found.evidence == "its limit of time ended the training after 76 of 2400 updates"
+    for other in ({"n_updates": 1300.0}, {"n_planned": 0.0}, {"stopped_early": 1.0}):
+        assert not named(measured(**{**short, **other}))
+
+
 def test_a_course_that_turns_up():
-    """Training halves for ever, validation is lowest at row 4."""
+    """Training halves for ever, validation is lowest at row 4, and by medians of three rows .51."""
     valid = [0.9, 0.7, 0.6, 0.55, 0.5, 0.51, 0.53, 0.55, 0.58, 0.6]
     figures = course_figures(history(0.5 ** np.arange(10), valid))
-    assert figures["turned_up"] == pytest.approx(0.58 / 0.5) and figures["gap_at_best"] == pytest.approx(0.5 * 16)
+    assert figures["turned_up"] == pytest.approx(0.58 / 0.51) and figures["gap_at_best"] == pytest.approx(0.5 * 16)
     assert figures["gap_at_end"] == pytest.approx(0.58 * 2**8) and figures["train_fell"] == pytest.approx(1 / 16)
     assert figures["falls_steadily"] == 0.0 and figures["n_validations"] == 10
     found = measured(**figures, train_seconds=60.0, n_parameters=1000.0)
     assert "overfitting" in named(found)
     assert {"overfitting", "limit-too-soon"}.isdisjoint(named(measured(**course_figures(history([0.5] * 10, valid)))))
+
+
+def test_one_lucky_validation_is_no_turn():
+    """The level of the validation loss does not change; one row of it is 10 % lower."""
+    valid = np.full(12, 0.9)
+    valid[5] = 0.81
+    figures = course_figures(history(np.geomspace(0.9, 0.3, 12), valid))
+    assert figures["turned_up"] == 1.0 and figures["gap_at_end"] > 2.0
+    assert "overfitting" not in named(measured(**figures, train_seconds=600.0))
+
+
+@pytest.mark.parametrize(("time_constants", "is_early"), [(2.0, True), (3.0, True), (6.0, False), (12.0, False)])
+@pytest.mark.parametrize("floor", [0.0, 1.0, 20.0])
+def test_an_exponential_approach_is_early_by_what_is_gained_whatever_its_floor(time_constants, is_early, floor):
+    """A loss has a part that no training removes: 3 time constants from 1.3 to 1 are a fall of 2 % at the end."""
+    fall = np.exp(-np.linspace(0.0, time_constants, 60))
+    figures = course_figures(history([1.0] * 60, floor + (0.3 if floor else 1.0) * fall))
+    of_third = (np.exp(-time_constants * 2 / 3) - np.exp(-time_constants)) / (1.0 - np.exp(-time_constants))
+    assert figures["still_gains"] == pytest.approx(of_third, abs=0.02)
+    is_seen = is_early and figures["fell"] > 0.02  # of 20.3 a fall of .3 is nothing
+    found = causes(measured(**figures, stopped_early=0.0))
+    assert [cause.name for cause in found] == ["limit-too-soon"] * (is_seen or floor == 0.0)
+    if is_seen and figures["still_falls"] < 0.02:
+        share = f"{100 * figures['still_gains']:.0f} % of all that it has fallen came in the last third of its 60"
+        assert share in found[0].evidence
+
+
+def test_a_loss_that_has_not_begun_to_fall_is_not_early():
+    creeping = 1.0 - 1e-4 * np.arange(20)
+    figures = course_figures(history(creeping, creeping))
+    assert figures["still_gains"] > 0.2 and figures["falls_steadily"] == 1.0
+    assert not named(measured(**figures, stopped_early=0.0))
+    rising = course_figures(history(creeping[::-1], creeping[::-1]))
+    assert rising["still_gains"] == 0.0 > rising["fell"]
 
 
 def test_a_course_that_still_falls_unless_its_schedule_is_over():
@@ -200,6 +257,11 @@ def test_too_little_music_says_how_much_there_is():
     assert not named(measured(**{**gap, "gap_at_best": 1.2, "gap_at_end": 1.2}, train_seconds=12.5))
     in_vain = {**gap, "gap_at_best": 1.2, "train_seconds": 2.0, "best_loss": 3.9, "blank_loss": 4.0}
     assert named(measured(**in_vain, errors={})) == {"too-little-music"}  # learnt by heart, and nothing for elsewhere
+    by_heart = {"gap_at_best": 1.0, "gap_at_end": 5.0, "turned_up": 1.5, "train_fell": 0.3, "n_parameters": 9e3}
+    seconds = {name: named(measured(**by_heart, train_seconds=name)) for name in (1.0, 4.9, 5.1)}
+    assert seconds == {1.0: {"too-little-music", "overfitting"}, 4.9: {"too-little-music", "overfitting"},
+                       5.1: {"overfitting"}}  # fmt: skip
+    assert causes(measured(**by_heart, train_seconds=2.4))[0].name == "too-little-music"  # which causes the other
 
 
 def test_no_better_than_linear_and_its_neighbours():

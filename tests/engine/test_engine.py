@@ -183,6 +183,7 @@ def test_an_experiment_refuses_a_wrong_engine_in_one_line(group):
     assert output == "rnnaudio: RNNAUDIO_ENGINE is 'torch'; expected one of pytensor, theano\n"
 
 
+@pytest.mark.slow
 def test_an_experiment_refuses_a_wrong_option_in_one_line():
     status, output = interpreter("-c", *RUN, "predict", "--minutes", "x", **HERE)
     assert status == 2 and "Traceback" not in output, output

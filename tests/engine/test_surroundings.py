@@ -154,6 +154,7 @@ pwd.getpwuid = of_nobody
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("account", ["", NO_ACCOUNT], ids=["home cannot be written", "no account"])
 def test_engine_kernels_and_plots_are_there_without_a_home_folder(tmp_path, no_folder, account):
     code = account + ENGINE + "; from rnnaudio import kernels, plots; from rnnaudio.kernels import compile; "

@@ -18,7 +18,9 @@ from rnnaudio.errors import RnnaudioError
 
 ROOT = Path(__file__).parents[2]
 # Started by an experiment, and by nobody else.
-SERVERS = ("benchmarks.bench_peers", "proofs.torture.fuzz_worker", "proofs.torture.guided_worker")
+SERVERS = (
+    "benchmarks.bench_peers", "benchmarks.model_peers", "proofs.torture.fuzz_worker", "proofs.torture.guided_worker",
+)  # fmt: skip
 
 
 def modules_with_a_main():

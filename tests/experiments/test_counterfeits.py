@@ -22,6 +22,7 @@ def notes(seed=0, seconds=12.0):
     return Notes(seed, seconds).read(0, round(seconds * RATE_HZ)).astype(np.float64)
 
 
+@pytest.mark.slow
 def test_music_made_by_rule_is_the_same_wherever_it_is_read():
     piece = Notes(3, 60.0)
     whole = piece.read(0, piece.n_samples)

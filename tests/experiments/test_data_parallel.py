@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.benchmarks.data_parallel import Costs, main, most_nodes, seconds
+from experiments.benchmarks.data_parallel import Costs, main, most_nodes, overlap_saves, seconds
 
 # A millisecond a row, half a millisecond for the update, and a gradient that takes a second to send once.
 COSTS = Costs(lambda rows: 1e-3 * rows, 0.5e-3, 1_000_000)
@@ -21,6 +21,12 @@ def test_how_far_it_scales():
     # Weak at 8.5 ms alone: 80 % are left to 2.1 ms of sending, 1 MB x 2 (n - 1) / n at 0.8 GB/s: 1.25 ms, 1.9, 2.2.
     assert most_nodes(COSTS, 8, 0.8e9, 0.0, weak=True) == 4
     assert most_nodes(COSTS, 8, 0.1e9, 0.0, weak=True) == 1
+
+
+def test_what_overlap_could_save():
+    """Two nodes, four rows each: 4 ms of gradients, of which 2.67 backward, 0.5 ms of update, 1 MB to send."""
+    assert overlap_saves(COSTS, 8, 2, 1e9, 0.0) == pytest.approx(1.0 / 5.5)  # all of the sending
+    assert overlap_saves(COSTS, 8, 2, 1e8, 0.0) == pytest.approx((8 / 3) / 14.5)  # as long as there is work to do
 
 
 @pytest.mark.slow

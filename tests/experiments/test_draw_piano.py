@@ -212,6 +212,7 @@ def test_figures_are_in_the_unit_of_a_standard_deviation(scale):
     assert patches.n_values == n and of_pixels + patches.nats_of_unit == pytest.approx(of_values, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_the_width_is_trained():
     """A parameter without axes, by the fused update too."""
     model = Draw((3, 4), 5, 2, rng=np.random.default_rng(0), learns_std=True)

@@ -15,11 +15,19 @@ from rnnaudio.errors import RnnaudioError
 
 pytestmark = pytest.mark.skipif(engine.NAME == "theano", reason="the package's tests cover Theano; these take minutes")
 ELSEWHERE = ("mnist", "timit", "blind-test", "ablation", "fourier")  # they have tests of their own
+LONG = ("torture",)
 TINY = [(e.name, arguments) for e in ALL for arguments in e.smoke if e.name not in ELSEWHERE]
 
 
+def long_if_named(name, arguments):
+    return pytest.param(name, arguments, marks=[pytest.mark.long] if name in LONG else [])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "arguments"), TINY, ids=lambda value: "" if value == ("--smoke",) else str(value))
+@pytest.mark.parametrize(
+    ("name", "arguments"), [long_if_named(*each) for each in TINY],
+    ids=lambda value: "" if value == ("--smoke",) else str(value),
+)  # fmt: skip
 def test_tiny_form(name, arguments, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [])  # which the experiment replaces

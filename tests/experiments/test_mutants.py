@@ -11,6 +11,7 @@ from experiments.proofs.likely_tests import Imports
 from experiments.proofs.mutant_runs import Baseline, Tree, importers
 from experiments.proofs.mutants import Options, Search, summary, table
 from experiments.proofs.mutations import Mutation, changes, mutations_of, sample
+from rnnaudio import progress
 from rnnaudio.errors import RnnaudioError
 
 
@@ -137,7 +138,8 @@ def test_likely_tests_of_the_package(request):
 
 
 @pytest.mark.slow
-def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tmp_path, capsys):
+def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)  # a line each time
     options = Options(n=20, jobs=2, folder=tmp_path / "found", only=("sums", "unchecked", "rare"))
     before = {name: (toy / name).read_text() for name in TOY}
     rows = Search(toy, ("toy",), options).run()
@@ -146,8 +148,11 @@ def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tm
         ("toy/unchecked.py", False, "", ""),
         ("toy/rare.py", True, "tests/test_rare.py::test_half", "slow"),
     }
-    out = capsys.readouterr().out
-    assert "[3/3]" in out and "SURVIVED" in out and "0 min left" in out
+    out, err = capsys.readouterr()
+    assert "toy/unchecked.py:2 " in out and "SURVIVED" in out and out.count("caught by") == 2
+    assert [line.split(",")[0] for line in err.splitlines() if line.startswith("mistakes: ")] == [
+        "mistakes: 33 % done", "mistakes: 67 % done", "mistakes: 100 % done",
+    ]  # fmt: skip
     assert {name: (toy / name).read_text() for name in TOY} == before
     assert summary(rows)["by_module"] == {
         "toy/rare.py": (1, 1), "toy/sums.py": (1, 1), "toy/unchecked.py": (0, 1),
@@ -159,7 +164,9 @@ def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tm
     assert again == rows and capsys.readouterr().out == ""
     (toy / "toy/sums.py").write_text(TOY["toy/sums.py"].replace("a + b", "b + a"))
     Search(toy, ("toy",), options).run()
-    assert "[3/3] toy/sums.py" in capsys.readouterr().out  # a changed file is looked at anew, and it alone
+    out, err = capsys.readouterr()
+    assert "toy/sums.py:2 " in out and out.count("caught by") == 1 and "SURVIVED" not in out  # it alone is looked at
+    assert "mistakes: 100 % done" in err
     with pytest.raises(RnnaudioError, match="no module of toy has nowhere in its path"):
         Search(toy, ("toy",), Options(only=("nowhere",)))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 
 import rnnaudio
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.metrics import Alive, alive_seconds, calibrate, in_range
+from rnnaudio.metrics import Alive, alive_seconds, calibrate, in_range, limits_of_all_music
 from rnnaudio.metrics.alive import FAULTS
 from rnnaudio.metrics.windows import measure_windows, of_noise
 from tests.support.sounds import RATE_HZ, music, noise, seconds, sine, spoilt
@@ -40,6 +41,19 @@ def narrow(duration, width_hz=50.0):
     frequencies = np.fft.rfftfreq(round(duration * RATE_HZ), 1.0 / RATE_HZ)
     bands = np.exp(-0.5 * ((frequencies[:, None] - 220.0 * np.arange(1, 12)) / width_hz) ** 2).sum(axis=1)
     audio = np.fft.irfft(spectrum * (bands + 0.01))
+    return 0.05 * audio / audio.std()
+
+
+def wavering(duration, by_db=2.7, seed=0):
+    """Noise in eight bands, the level of each of which changes every eighth of a second."""
+    n, rng = round(duration * RATE_HZ), np.random.default_rng(seed)
+    edges = np.linspace(0, n // 2 + 1, 9).astype(int)
+    spectrum, audio = np.fft.rfft(rng.standard_normal(n)), np.zeros(n)
+    for first, last in pairwise(edges):
+        band = np.where((np.arange(n // 2 + 1) >= first) & (np.arange(n // 2 + 1) < last), spectrum, 0.0)
+        levels = np.interp(seconds(duration), np.arange(0.0, duration + 0.2, 0.125), rng.standard_normal(
+            len(np.arange(0.0, duration + 0.2, 0.125))))  # fmt: skip
+        audio += np.fft.irfft(band, n) * 10 ** (by_db * levels / 20.0)
     return 0.05 * audio / audio.std()
 
 
@@ -129,6 +143,15 @@ def test_features_of_noise_and_tones_are_those_of_the_closed_forms():
     assert len(tone.level) == 17 and len(measure_windows(np.zeros(RATE_HZ - 1), RATE_HZ).level) == 0
 
 
+@pytest.mark.parametrize("share_of_rate", [0.03, 0.49])
+def test_what_moves_is_noticed_up_to_the_highest_band(share_of_rate):
+    """A tone that comes and goes twice a second above one that stays."""
+    stays, tone = sine(1000.0, 5.0), sine(share_of_rate * RATE_HZ, 5.0)
+    comes_and_goes = tone * (np.arange(len(tone)) * 4 // RATE_HZ % 2)
+    assert measure_windows(stays, RATE_HZ).movement.max() < 0.01
+    assert measure_windows(stays + comes_and_goes, RATE_HZ).movement.min() > 0.2
+
+
 def test_features_do_not_depend_on_the_level_nor_movement_on_a_tremolo():
     audio = music(8.0, 3)
     one, softer = measure_windows(audio, RATE_HZ), measure_windows(0.3 * audio, RATE_HZ)
@@ -148,6 +171,12 @@ def test_the_period_of_a_repetition_is_found():
         assert np.all(windows.recurrence[first] < 0.1)
         ratio = windows.period[first] / period
         np.testing.assert_allclose(ratio, np.round(ratio), atol=0.06)  # the period, or a multiple of it
+
+
+def test_the_end_of_a_repetition_repeats_although_too_little_follows_it():
+    """The last window has the values of the last frame that is compared, here with the shortest period alone."""
+    windows = measure_windows(repeated(0.16, 6.0), RATE_HZ)
+    assert (windows.recurrence[-4:] < 0.2).all() and windows.period[-4:] == pytest.approx(0.16, abs=0.02)
 
 
 def test_silence_is_judged_relative_to_the_prime():
@@ -201,6 +230,23 @@ def test_a_corpus_that_crosses_a_limit_itself_moves_it():
     beats = calibrate([repeated(0.5, 20.0), repeated(0.8, 20.0)], RATE_HZ)
     assert beats.blind == ("loop",)
     assert limits().blind == ()
+
+
+def test_noise_whose_colour_wavers_is_noise_unless_the_prime_is():
+    """It moves more than steady noise. A recording of such noise allows it after a prime of its kind alone."""
+    sound = wavering(6.0)
+    steady = 1.2 * np.median(of_noise(RATE_HZ).movement)
+    assert np.median(measure_windows(sound, RATE_HZ).movement) > 1.05 * steady  # found by its breadth alone
+    assert death_of(sound).reason.startswith("turned into noise")
+    assert alive_seconds(sound, RATE_HZ, limits_of_all_music(RATE_HZ)).reason.startswith("turned into noise")
+    surf = [wavering(20.0, seed=seed) for seed in (1, 2)]
+    mixed = calibrate([music(20.0, 0), music(20.0, 1), surf[0]], RATE_HZ)
+    after_music, after_surf = music(20.0, 0)[:RATE_HZ], surf[1][:RATE_HZ]
+    assert alive_seconds(sound, RATE_HZ, mixed, after_music).reason.startswith("turned into noise")
+    assert alive_seconds(sound, RATE_HZ, mixed, after_surf).reason == ""
+    assert in_range(sound, RATE_HZ, mixed, after_music).fraction < 0.2
+    of_surf = calibrate([*surf, music(20.0, 0)], RATE_HZ)
+    assert alive_seconds(sound, RATE_HZ, of_surf, after_music).reason == ""  # most of this corpus is so
 
 
 def test_one_odd_recording_among_many_moves_no_limit():

@@ -28,8 +28,9 @@ from rnnaudio.metrics import (
     pitch_class_entropy,
     structure,
 )
-from rnnaudio.metrics.music import MAJOR, MINOR, _chord_seconds, _keys
-from rnnaudio.metrics.two_sample import Classifier, loss
+from rnnaudio.metrics.music import MAJOR, MINOR, _chord_seconds, _keys, onsets_of
+from rnnaudio.metrics.spectrum import FRAME_SAMPLES, HOP_SAMPLES
+from rnnaudio.metrics.two_sample import Classifier, loss, window_features
 from tests.support.sounds import RATE_HZ, music, noise, seconds, sine
 
 # ---------------------------------------------------------------- distances
@@ -237,6 +238,25 @@ def test_classifier_at_chance_on_one_distribution_and_certain_on_two():
     assert area_under_curve(spread.score(draw(0.0)), spread.score(3.0 * draw(0.0))) > 0.9
 
 
+@pytest.mark.parametrize(("apart", "n_onsets"), [(-5, 2), (-4, 1), (-3, 1), (3, 1), (4, 1), (5, 2)])
+def test_of_two_onsets_within_six_hundredths_of_a_second_the_stronger_counts(apart, n_onsets):
+    """.06 s are 3.75 frames of 16 ms, so four."""
+    strength = np.zeros(400)
+    for frame, height in ((200, 40.0), (200 + apart, 30.0)):
+        strength[frame - 1 : frame + 2] = height * np.array([0.8, 1.0, 0.9])
+    assert len(onsets_of(strength, RATE_HZ)) == n_onsets
+
+
+@pytest.mark.parametrize(("n_seconds", "n_windows"), [(4.0, 1), (5.9, 1), (6.1, 2), (20.0, 9)])
+def test_a_classifier_sees_windows_of_four_seconds_every_two(n_seconds, n_windows):
+    beyond = FRAME_SAMPLES - HOP_SAMPLES  # of the last frame
+    sound = music(21.0, 20)[: round(n_seconds * RATE_HZ) + beyond]
+    rows = window_features(sound, RATE_HZ)
+    assert rows.shape == (n_windows, 20 + 20 + 20 + 4 * 12)
+    np.testing.assert_allclose(rows[:1], window_features(sound[: 4 * RATE_HZ + beyond], RATE_HZ))
+
+
+@pytest.mark.slow
 def test_music_is_told_from_noise_and_not_from_itself():
     pieces = [music(20.0, seed) for seed in range(20, 28)]
     alone = [[piece] for piece in pieces]

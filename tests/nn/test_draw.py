@@ -12,6 +12,7 @@ from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.generation.painting import reconstruct_images, sample_images
 from rnnaudio.nn import Context, Draw, Painter, attention
+from rnnaudio.nn.draw import DrawInputs
 from rnnaudio.nn.layer import flatten
 from rnnaudio.objectives import Bound
 from rnnaudio.training import Evaluation
@@ -119,6 +120,26 @@ def test_canvases_divergences_and_bound_are_the_oracle_s(n_read, n_write):
         np.testing.assert_allclose(canvases[:, k], one.canvases, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(nats[:, k], np.cumsum(one.kl, axis=0), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(value, np.mean([one.bound for one in expected]), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "n_read, n_write", [*GRIDS[:2], *(pytest.param(*grid, marks=pytest.mark.slow) for grid in GRIDS[2:])]
+)
+def test_the_equation_of_two_steps_is_the_oracle_s(n_read, n_write):
+    """What scan loops over, which the kernels compute otherwise."""
+    model, draws = built(n_read, n_write), np.random.default_rng(8).standard_normal((2, 6, N_CODES))
+    with engine.precision("float64"):
+        x, noise = engine.tensor("images", 2), engine.tensor("noise", 3)
+        state = model.initial_state(x.shape[0])
+        for step in range(2):
+            state = model.recur(DrawInputs(model.reader.prepare(x), noise[step]), state)
+        canvas, nats = engine.function([x, noise], [state.painter.canvas, state.nats], mode="python")(images_of, draws)
+    parameters = model.get_values()
+    assert (model.reader.n_in, model.reader.n_out) == (20, 4 * N_UNITS)
+    for k, image in enumerate(images_of):
+        one = oracle.paint(image.reshape(SIZE), draws[:, k], parameters, n_read, n_write)
+        np.testing.assert_allclose(canvas[k], one.canvases[-1], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(nats[k], one.kl.sum(axis=0), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_read, n_write", GRIDS)
@@ -266,6 +287,7 @@ def test_mistakes_of_sizes_are_refused():
 # --- what is painted, and the experiment ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_read, n_write", GRIDS[:2])
 def test_paintings_have_their_shapes_windows_and_are_decided_by_the_seed(n_read, n_write):
     model = built(n_read, n_write, "float32")

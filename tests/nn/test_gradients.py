@@ -27,6 +27,7 @@ def in_mode_jax(case):
 
 MASKED = [case for case in CASES if case.training and case.objective.masked]
 OTHERS = [case for case in CASES if case not in MASKED]
+SLOW = ("draw", "draw with attention", "past attention")  # 6 to 14 s each; masked they are in the fast tier
 
 
 @pytest.mark.parametrize("case", [in_mode_jax(case) for case in MASKED])
@@ -34,7 +35,11 @@ def test_gradient_equals_differences(case, kernel):
     assert_that_it_equals_differences(case)
 
 
-@pytest.mark.parametrize("case", OTHERS, ids=[case.label for case in OTHERS])
+def slow_if_large(case):
+    return pytest.param(case, marks=[pytest.mark.slow] if case.name in SLOW else [], id=case.label)
+
+
+@pytest.mark.parametrize("case", [slow_if_large(case) for case in OTHERS])
 def test_gradient_without_a_mask_or_in_evaluation_equals_differences(case):
     """By the kernels alone, whose gradients equal those of scan with and without a mask: kernels/test_recurrences."""
     assert_that_it_equals_differences(case)

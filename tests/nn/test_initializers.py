@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import initializers as init
@@ -111,3 +112,20 @@ def test_a_sparing_generator_gives_as_many_values_as_are_saved_and_takes_no_memo
     for shape in ((10**7, 4 * 10**7), (2**40, 2**40)):
         with pytest.raises(RnnaudioError, match="a larger model"):
             init.Sparing(1000).uniform(-1.0, 1.0, shape)
+
+
+def test_a_matrix_is_decomposed_by_one_thread_whatever_their_number(monkeypatch):
+    """Threads of BLAS wait for each other in loops; and with another number of them the last bits would differ."""
+    qr, seen = np.linalg.qr, []
+
+    def watched(a):
+        seen.append({library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"})
+        return qr(a)
+
+    monkeypatch.setattr(np.linalg, "qr", watched)
+    with threadpool_limits(2):
+        two = init.orthogonal(rng(), (300, 300))
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} == {2}
+    with threadpool_limits(1):
+        np.testing.assert_array_equal(init.orthogonal(rng(), (300, 300)), two)
+    assert seen == [{1}, {1}]

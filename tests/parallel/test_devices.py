@@ -61,7 +61,7 @@ def alone(corpus, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("dtype", "names"), [
-    pytest.param("float32", ["frames"], marks=pytest.mark.ranks), ("float64", ["frames", "dropout"])
+    pytest.param("float32", ["frames"], marks=pytest.mark.long), ("float64", ["frames", "dropout"])
 ])
 def test_four_devices_equal_one(corpus, alone, tmp_path, dtype, names):
     status, output = ended(started(program("jax", corpus, tmp_path, dtype, *names), **devices(4)))
@@ -70,7 +70,7 @@ def test_four_devices_equal_one(corpus, alone, tmp_path, dtype, names):
         assert_equal(tmp_path / name, alone / dtype / name, TOLERANCE[dtype])
 
 
-@pytest.mark.ranks
+@pytest.mark.long
 def test_two_processes_of_two_devices_equal_one(corpus, alone, tmp_path):
     """They find each other as processes of Slurm do. The first alone writes."""
     processes = [
@@ -159,7 +159,7 @@ class Training:
         return [ended(process, seconds) for process in self.processes]
 
 
-@pytest.mark.ranks
+@pytest.mark.long
 def test_a_signal_on_one_process_ends_both_with_a_checkpoint(corpus, tmp_path):
     training = Training(corpus, tmp_path, job=2303)
     training.processes[1].send_signal(signal.SIGTERM)

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not MPIEXEC, reason="there is
 
 def in_full_only(case):
     """A case for `make test-full`, which .ci/run leaves out: processes that share two cores take long."""
-    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.ranks)
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
 
 
 RNNAUDIO = [sys.executable, "-m", "rnnaudio"]
@@ -54,7 +54,8 @@ def corpus(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("size", "dtype"), [in_full_only((2, "float32")), in_full_only((4, "float32")), (4, "float64")]
+    ("size", "dtype"),
+    [(2, "float64"), *map(in_full_only, [(2, "float32"), (4, "float32"), (4, "float64")])],
 )
 def test_all_recipes_equal_one_process(corpus, tmp_path, size, dtype):
     """Fifty updates of whole batches, with and without segments, noise and dropout; state is carried on."""
@@ -70,7 +71,7 @@ def test_all_recipes_equal_one_process(corpus, tmp_path, size, dtype):
         assert_equal(tmp_path / "shared" / name, tmp_path / "one" / name, TOLERANCE[dtype])
 
 
-@pytest.mark.ranks
+@pytest.mark.long
 def test_resumed_on_other_numbers_of_ranks(corpus, tmp_path):
     """Forty-five updates on two, four, one and four ranks are those on one, validations included."""
     settings = [*TINY, "--validate-every", "15"]
@@ -93,6 +94,21 @@ def test_resumed_on_other_numbers_of_ranks(corpus, tmp_path):
     losses = {row["updates"]: row["valid"] for row in got.record["history"]}
     for row in expected.record["history"]:
         assert losses[row["updates"]] == pytest.approx(row["valid"], rel=1e-5)
+
+
+def test_a_run_that_starts_from_another(corpus, tmp_path):
+    """Two ranks start from the parameters that one process has learnt, and reach what one process reaches."""
+    train = [*RNNAUDIO, "train", corpus]
+    steps = [
+        ["-n", 1, *train, tmp_path / "old", *TINY, "--max-updates", "10"],
+        ["-n", 1, *train, tmp_path / "one", "--from", tmp_path / "old"],
+        ["-n", 2, *train, tmp_path / "shared", "--from", tmp_path / "old", *SHARED],
+    ]
+    for arguments in steps:
+        status, output = mpiexec(*arguments)
+        assert status == 0, output
+    assert output.count("start: ") == 1  # one rank speaks
+    assert_equal(tmp_path / "shared", tmp_path / "one", TOLERANCE["float32"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rnnaudio import engine, losses
 from rnnaudio.data import ArrayPiece, Batch, RandomWindows, ShiftedWindows
 from rnnaudio.data.batches import ConsecutiveWindows, FrameOffsets, RandomRuns
 from rnnaudio.data.code_batches import CodeStreams
+from rnnaudio.data.code_past import BeatReader, PastStreams, SequencePast
 from rnnaudio.data.minibatches import Minibatches
 from rnnaudio.engine import tt
 from rnnaudio.errors import RnnaudioError
@@ -39,6 +40,7 @@ from rnnaudio.training.shared import (
     whole_state,
 )
 from rnnaudio.training.stopping import StoppingState
+from tests.support.codes import tiny_codec
 from tests.support.thread_ranks import thread_ranks, together
 
 N, BATCH, STEPS = 5, 6, 7
@@ -216,6 +218,12 @@ def pieces(*lengths):
     return type("Pieces", (), {"pieces": tuple(made)})()
 
 
+def codes_by_the_beat():
+    reader = BeatReader(tiny_codec(n_codes=80))
+    streams = CodeStreams((np.arange(80).reshape(40, 2), np.arange(60).reshape(30, 2)), 4, 6, 9)
+    return PastStreams(streams, [SequencePast(sequence, reader) for sequence in streams.usable])
+
+
 SIZES = {"frame_size": 4, "n_steps": 3, "batch_size": 6, "seed": 9}
 SOURCES = {
     "random": lambda: RandomWindows(pieces(100, 57), **SIZES),
@@ -224,6 +232,7 @@ SOURCES = {
     "consecutive": lambda: ConsecutiveWindows(pieces(100, 57), **SIZES),
     "runs": lambda: RandomRuns(pieces(200, 157), **SIZES, n_segments=3),
     "codes": lambda: CodeStreams((np.arange(80).reshape(40, 2), np.arange(60).reshape(30, 2)), 4, 6, 9),
+    "codes by the beat": codes_by_the_beat,
     "images": lambda: Minibatches(np.random.default_rng(0).uniform(size=(20, 3)), np.arange(20), 6, 9),
     "images in order": lambda: Minibatches(np.eye(20), np.arange(20), 6, 9, shuffle=False),
 }
@@ -236,7 +245,7 @@ def test_parts_of_batches_are_rows_of_the_whole(name):
         whole = source.batch(index)
         for rows in (slice(0, 2), slice(2, 6)):
             for field, part, array in zip(whole._fields, source.part(index, rows), whole, strict=True):
-                along = 1 if field in ("frames", "codes") else 0
+                along = 1 if field in ("frames", "codes", "past", "beat") else 0
                 np.testing.assert_array_equal(part, np.take(array, range(6)[rows], axis=along))
 
 

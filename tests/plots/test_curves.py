@@ -37,6 +37,14 @@ def test_the_ringed_epoch_is_the_last_marked_best():
     assert ring.get_label() == "best: epoch 3, 1"
 
 
+def test_the_ring_is_around_the_last_parameters_where_these_play():
+    history = history_of([3.0, 1.0, 2.0], best=(0, 1))
+    figure = plots.learning_curve_figure(history, quantity="Loss (nat)", kept=(3.5, 1.5))
+    ring = line(figure.axes[0], "last")
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (3.5, 1.5) and ring.get_label() == "last: epoch 3.5, 1.5"
+    assert not any(str(one.get_label()).startswith("best") for one in figure.axes[0].lines)
+
+
 def test_values_that_are_not_finite_are_gaps_and_marked():
     figure = plots.learning_curve_figure(history_of([1.0, np.nan, np.inf, 0.5], best=(2,)), quantity="Loss (nat)")
     axes = figure.axes[0]
@@ -140,6 +148,12 @@ def test_runs_are_compared_on_one_axis_of_loss():
     assert plots.rendered(figure).startswith(b"\x89PNG")
     with pytest.raises(RnnaudioError, match="no run has a validation"):
         plots.compared_curves_figure({"a": []}, quantity="Loss")
+
+
+def test_errors_over_the_power_of_the_signal_are_compared_in_decibels():
+    figure = plots.compared_curves_figure({"a": history_of([1.0, 0.5])}, quantity="MSE", decibel=True)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.0, -3.0103], atol=1e-4)
+    assert figure.axes[0].get_ylabel() == "Validation: MSE (dB)"
 
 
 def test_many_runs_are_told_apart():

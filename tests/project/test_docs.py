@@ -353,13 +353,17 @@ def test_environment_variables_are_documented():
 
 
 def typed_commands():
-    """(page, words) of each line in a fenced block that calls rnnaudio."""
-    for page in ALL:
-        for block in re.findall(r"^```(?:sh|console)\n(.*?)^```", text_of(page), flags=re.DOTALL | re.MULTILINE):
-            for line in block.splitlines():
-                call = re.match(r"(?:\$ )?(?:[A-Z_]+=\S+ )?(?:\S*/)?rnnaudio ([^#|>]+)", line)
-                if call:
-                    yield page, call[1].split()
+    """(page, words) of each line that calls rnnaudio, in a fenced block of a page or in a script."""
+    blocks = [
+        (page, block)
+        for page in ALL
+        for block in re.findall(r"^```(?:sh|console)\n(.*?)^```", text_of(page), flags=re.DOTALL | re.MULTILINE)
+    ]
+    for page, block in [*blocks, *((script, text_of(script)) for script in DOCS.rglob("*.sh"))]:
+        for line in block.splitlines():
+            call = re.match(r" *(?:\$ )?(?:[A-Z_]+=\S+ )?(?:\S*/)?rnnaudio ([^#|>]+)", line)
+            if call:
+                yield page, call[1].split()
 
 
 def test_commands_and_options_in_the_pages_exist(extension):

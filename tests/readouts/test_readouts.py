@@ -112,6 +112,7 @@ def test_the_kernel_computes_the_gaussian_where_it_is_chosen_and_the_engine_othe
 
 @pytest.mark.modes
 @pytest.mark.jax
+@pytest.mark.both_kernels
 @pytest.mark.parametrize("name", EVERY)
 def test_the_likelihood_is_scipys(name, kernel):
     said, target = some(EVERY[name], (4, 3))

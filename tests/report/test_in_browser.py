@@ -4,8 +4,7 @@ Left out where Chromium and its driver are not installed (Debian: chromium, chro
 """
 
 import json
-import shutil
-import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ from rnnaudio import plots
 from rnnaudio.audio.clip import Clip
 from rnnaudio.report import Deck, Findings, write_report
 from rnnaudio.runs import voting
+from tests.support import browsers
+from tests.support.browsers import wait_until
 from tests.support.figures import history_of
 from tests.support.sounds import music
 
@@ -22,31 +23,8 @@ from selenium import webdriver  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (BROWSER and DRIVER), reason="Chromium is not installed")]
+pytestmark = [pytest.mark.slow, browsers.needed]
 RATE = 16_000
-OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-    "--disable-background-networking", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory):
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def browser(downloads):
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for option in OPTIONS:
-        options.add_argument(option)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +34,11 @@ def folder(tmp_path_factory):
     sounds = {"first": music(12.0, 1), "second": music(12.0, 2), "third": music(3.0, 3)}
     clips = {name: Clip(audio / np.abs(audio).max(), RATE, f"Words on {name}.") for name, audio in sounds.items()}
     deck = Deck(clips, prime_seconds=1.0)
-    curves = plots.compared_curves_figure({"a": history_of([2.0, 1.0])}, quantity="Loss")
+    draw = partial(plots.compared_curves_figure, {"a": history_of([2.0, 1.0])}, quantity="Loss")
     content = {
         "title": "A page", "summary": "Headline.",
         "tables": {"Wide": [{f"column number {k}": "x" * 20 for k in range(12)}]},
-        "pictures": {"Curve": plots.rendered(curves)},
+        "pictures": {"Curve": plots.drawn(draw)},
         "findings": Findings("Why", "", [("cause", ["a" * 200, "rnnaudio train corpus.h5 " + "b/" * 60])]),
     }  # fmt: skip
     write_report(folder / "page.html", sounds=deck, **content)
@@ -83,13 +61,6 @@ def opened(browser, path, width=1000):
     return browser.get_log("browser")
 
 
-def wait_until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.02)
-
-
 def state(browser):
     """Of each sound: whether it plays, and its time."""
     return browser.execute_script(
@@ -108,6 +79,19 @@ def test_a_page_loads_without_a_message_and_fits(browser, folder, width):
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     loaded = browser.execute_script("return [...document.images].map((image) => image.naturalWidth)")
     assert min(loaded) > 100 and len(loaded) == 4
+
+
+def test_on_a_phone_a_picture_is_narrow_and_need_not_be_scrolled(browser, folder, width):
+    opened(browser, folder / "page.html", width)
+    shown = (
+        "const image = document.querySelector('picture img');"
+        "return [image.naturalWidth, image.clientWidth, image.closest('.wide').scrollWidth]"
+    )
+    drawn, wide, inside = browser.execute_script(shown)
+    assert drawn == (800 if width == 400 else 1080)
+    assert inside <= wide <= width if width == 400 else wide > 900
+    edge = "return getComputedStyle(document.querySelectorAll('.wide')[1]).backgroundImage"
+    assert browser.execute_script(edge).count("linear-gradient") == 4  # what scrolls has a shade at its edge
 
 
 def test_space_plays_and_a_number_goes_on_with_another_sound(browser, folder):
@@ -196,11 +180,12 @@ def test_votes_are_saved_as_a_file_that_is_counted(browser, folder, downloads, t
     browser.find_element(By.ID, "voter").send_keys("1 2")  # typed, and no sound is chosen by it
     assert browser.find_elements(By.CLASS_NAME, "choose")[0].get_attribute("aria-pressed") == "true"
     browser.find_element(By.ID, "save-votes").click()
-    assert saved.text == "Saved as votes.json; 1 without a vote."
-    wait_until((downloads / "votes.json").exists)
+    assert saved.text == "Saved as votes-1-2.json; 1 without a vote."
+    wait_until((downloads / "votes-1-2.json").exists)
     key = tmp_path / "key.json"
     key.write_text(json.dumps({"page": "0123", "clips": {"first": "a", "second": "b", "third": "c"}}))
-    tallies, left_out = voting.count(key, [downloads / "votes.json"])
-    assert {tally.name: tally.votes for tally in tallies} == {"a": [5], "b": [], "c": [2]} and left_out == []
-    assert json.loads((downloads / "votes.json").read_text())["voter"] == "1 2"
+    counted = voting.count(key, [downloads / "votes-1-2.json"])
+    assert {tally.name: tally.votes for tally in counted.tallies} == {"a": [5], "b": [], "c": [2]}
+    assert counted.left_out == []
+    assert json.loads((downloads / "votes-1-2.json").read_text())["voter"] == "1 2"
     assert browser.get_log("browser") == []

@@ -19,6 +19,7 @@ def test_a_minute_of_music_becomes_sound(command, monkeypatch, tmp_path):
     monkeypatch.setattr(CodesRecipe, "seconds", 5.0)
     monkeypatch.setattr("rnnaudio.runs.codes.choice.TEMPERATURES", (1.0, 1.1))
     monkeypatch.setattr("rnnaudio.runs.codes.choice.N_PRIMES", 3)
+    monkeypatch.setattr("rnnaudio.runs.codes.choice.budget_seconds", lambda *_: 60.0)  # a third of 3 s is none
     write_wav(tmp_path / "mine.wav", music(60.0, 0), RATE_HZ)
     corpus, run_dir, out = tmp_path / "my.h5", tmp_path / "run", tmp_path / "out.wav"
     status, said, err = command("corpus", "build", tmp_path / "mine.wav", corpus)

@@ -81,11 +81,12 @@ def test_causes_in_the_music_are_mended_in_the_corpus(folder):
     saved = SavedRun.read(folder / "run")
     apart = Cause("pieces-do-not-belong-together", 0.7, "", "", outliers=("It's one", "two"))
     words = shlex.split(actions(apart, FRAMES, TINY, saved)[0])
-    assert words[2:] == ["rnnaudio", "corpus", "remove", str(folder / "corpus.h5"), "It's one", "two"]
+    command = ["rnnaudio", "corpus", "remove", str(folder / "corpus.h5"), "It's one", "two", "--out", "SMALLER.h5"]
+    assert words[2:] == command
     silent = Cause("training-on-silence", 0.7, "", "", rebuild="--drop-silence")
     assert actions(silent, FRAMES, TINY) == ["build the corpus with: --drop-silence"]
     little = actions(Cause("too-little-music", 0.5, "", ""), FRAMES, FramesConfig(), saved)
-    assert little == [f"add music: rnnaudio corpus add {folder}/corpus.h5 MORE_MUSIC"]
+    assert little == [f"add music: rnnaudio corpus add {folder}/corpus.h5 MORE_MUSIC --out LARGER.h5"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from rnnaudio.audio import resample, write_wav
-from rnnaudio.audio.levels import loudness_lufs
+from rnnaudio.audio.loudness import loudness_lufs
 from rnnaudio.data import AudioCorpus
 from rnnaudio.runs import voting
 from rnnaudio.runs.comparing import compare as comparing
@@ -77,10 +77,11 @@ def test_a_diagnosis_appears_in_words(folder, tmp_path):
     runs = shutil.copytree(folder / "runs", tmp_path / "runs")
     cause = {"name": "axes-swapped", "severity": 0.5, "evidence": "found at 7", "advice": "swap them"}
     (runs / "small/diagnosis.json").write_text(json.dumps({"causes": [cause], "measured": {}}))
-    (runs / "below/large/diagnosis.json").write_text(json.dumps({"causes": [], "measured": {}}))
+    nothing = {"causes": [], "measured": {}, "nothing_found": "all\nwell"}
+    (runs / "below/large/diagnosis.json").write_text(json.dumps(nothing))
     comparing.compare([runs], tmp_path / "page.html", Asked(Primes(), seconds=0.5))
     words = (tmp_path / "page.html").read_text()
-    assert "Diagnosis: axes-swapped: found at 7." in words and "Diagnosis: no mistake found." in words
+    assert "Diagnosis: axes-swapped: found at 7." in words and "Diagnosis: all well." in words
 
 
 def test_what_cannot_be_played_is_named_and_stops_nothing(folder, tmp_path, command):
@@ -151,7 +152,7 @@ def test_a_run_at_another_rate_gets_the_prime_at_its_own(folder):
     rate = run.sample_rate_hz
     t = np.arange(2 * rate) / (2 * rate)
     prime = (0.1 * np.sin(2 * np.pi * 440.0 * t)).astype(np.float32)  # a second at twice the rate
-    own, generated, _ = sounds._continued(run, Stretch(prime, prime[:0], 2 * rate), Asked(Primes(), seconds=0.25))
+    own, generated, _ = sounds.continued(run, Stretch(prime, prime[:0], 2 * rate), Asked(Primes(), seconds=0.25))
     np.testing.assert_allclose(own, resample(prime, 2 * rate, rate))
     assert len(own) == rate and len(generated) == rate // 4
 
@@ -224,6 +225,12 @@ def votes_file(path, page, votes, voter=""):
     return path
 
 
+def test_a_blind_page_shows_nothing_by_which_sounds_are_known(blind):
+    """A spectrogram shows which sound is silence or noise; nothing but the players is there."""
+    page = blind[0].read_text().partition("<body>")[2].partition("<script>")[0]
+    assert page.count("<audio") == len(blind[1]["clips"]) and "<img" not in page and "spectrogram" not in page.lower()
+
+
 def test_votes_are_counted_by_the_key(folder, blind, tmp_path, command):
     page, clips = blind[1]["page"], blind[1]["clips"]
     files = [
@@ -264,7 +271,9 @@ def test_votes_are_counted_by_the_key(folder, blind, tmp_path, command):
 def test_a_key_that_is_none_and_no_votes_at_all(folder, blind, tmp_path, command):
     file = votes_file(tmp_path / "1.json", "x", {"A": 1})
     status, _, err = command("votes", file, file)
-    assert status == 2 and "is no key of a blind comparison" in err
+    assert status == 2 and "is no key of a blind page" in err
+    status, _, err = command("votes", folder / "blind.html", folder / "blind.key.json")
+    assert status == 2 and "blind.html is no key of a blind page, the .key.json" in err
     status, _, err = command("votes", folder / "blind.key.json")
     assert status == 2 and "name the files" in err
     status, _, err = command("votes", folder / "blind.key.json", file)

@@ -12,7 +12,7 @@ from rnnaudio.diagnostics import baselines, linear_prediction
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.objectives import predict_next
 from rnnaudio.optimizers import RMSprop
-from rnnaudio.runs.config import from_dict, to_dict
+from rnnaudio.runs.config import from_dict, shown, to_dict
 from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames import recipe as audio_run
 from rnnaudio.runs.frames.build import build_model, build_optimizer
@@ -204,3 +204,10 @@ def test_baselines_of_large_batches_are_measured_a_few_sequences_at_a_time(monke
     again, same = measured()
     np.testing.assert_allclose(again, weight, rtol=1e-9)
     assert same == pytest.approx(scores, rel=1e-9)
+
+
+def test_values_of_settings_are_shown_as_they_are_typed():
+    assert [shown(value) for value in (0.1234567, 2e-3, 100, True, None, "sgd")] == [
+        "0.123457", "0.002", "100", "True", "None", "sgd",
+    ]  # fmt: skip
+    assert shown([0.1234567, (1, 2)], 4) == "0.1235,1,2"

@@ -11,7 +11,7 @@ from rnnaudio.training import checkpoint
 
 
 @pytest.mark.slow
-def test_it_leaves_a_page_on_both_runs_and_is_replaced_by_the_next(tmp_path, capsys):
+def test_it_leaves_a_page_on_both_runs_and_is_replaced_by_the_next(tmp_path, capsys, monkeypatch):
     page = demo.run_demo(tmp_path / "demo", minutes=0.1).read_text()
     assert page.count("<audio controls") == 3 and page.count("<img") == 4
     for words in ("the model of 2016", "the model that plays on", "min-max-scaling", "unscaled-rmsprop", "What to do"):
@@ -21,8 +21,16 @@ def test_it_leaves_a_page_on_both_runs_and_is_replaced_by_the_next(tmp_path, cap
     assert "2 of 3: why it does not play" in capsys.readouterr().out
     assert all(load(tmp_path / "demo" / name).history for name in demo.PRESETS)
     before = (tmp_path / "demo/corpus.h5").stat().st_mtime_ns
-    demo.run_demo(tmp_path / "demo", minutes=0.05)
+
+
+    def broken_off(*_):
+        raise RnnaudioError("enough")
+
+    monkeypatch.setattr(demo, "trained", broken_off)
+    with pytest.raises(RnnaudioError, match="enough"):
+        demo.run_demo(tmp_path / "demo", minutes=0.05)
     assert (tmp_path / "demo/corpus.h5").stat().st_mtime_ns != before
+    assert not checkpoint.path_in(tmp_path / "demo" / demo.LASTING).exists()
 
 
 def leave_run(folder, minutes):

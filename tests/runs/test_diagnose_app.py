@@ -31,7 +31,7 @@ from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
 from rnnaudio.runs.frames.recipe import FRAMES, FramesRecipe, FramesRun, frame_player
 from rnnaudio.runs.frames.remedies import remedy
 from rnnaudio.runs.load import load
-from rnnaudio.runs.outcome import headline, write_outcome
+from rnnaudio.runs.outcome import cut_off, headline, write_outcome
 from rnnaudio.runs.toys import PROBLEMS
 from rnnaudio.training import checkpoint as checkpoints
 from tests.support.command_line import typed
@@ -180,6 +180,21 @@ def test_a_report_says_if_the_recording_itself_fails_its_measure(tmp_path, is_al
         assert summary["original_death"].startswith("turned into noise") and summary["original_alive_seconds"] < 3.0
         assert f"{words} {summary['original_alive_seconds']:.1f} of 4.0 s (turned into noise" in headline(summary)
         assert words in (tmp_path / "run/report.html").read_text()
+
+
+def test_the_report_says_that_the_limit_of_time_ended_the_training(folder):
+    """Also where early stopping, or a limit of updates, would have done so later."""
+    run = load(folder / "run")
+
+    def clause(seconds, max_updates, stopped=False):
+        record = {**run.record, "n_updates": 7, "seconds": seconds}
+        record["stopping"] = {**record["stopping"], "should_stop": stopped}
+        config = dataclasses.replace(run.config, minutes=2.0, max_updates=max_updates)
+        return cut_off(dataclasses.replace(run, record=record, config=config))
+
+    assert clause(120.0, 10) == "ended by its limit of time after 7 of 10 updates"
+    assert clause(121.0, 1_000_000) == clause(121.0, 7) == "ended by its limit of time after 7 updates"
+    assert clause(119.0, 7) == clause(121.0, 10, stopped=True) == ""
 
 
 def subject_with(run_dir, **settings):

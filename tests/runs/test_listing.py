@@ -49,6 +49,23 @@ def test_each_run_has_its_figures_and_the_settings_that_differ(runs):
     assert (large.alive_seconds, large.death) == (None, "")
 
 
+def test_the_loss_is_that_of_the_parameters_that_play(runs):
+    """In the report of this checkpoint, if there is one; else the lowest."""
+    with_summary(runs / "small", alive_seconds=1.25, of_seconds=10.0, validation_loss=0.5)
+    large, small = rows_in(runs)
+    assert (small.validation_loss, small.validation) == (0.5, "-3.01 dB")
+    assert large.validation_loss == SavedRun.read(runs / "below/large").record["stopping"]["best_loss"]
+
+
+def test_other_music_is_a_difference(runs):
+    saved = SavedRun.read(runs / "small").checkpoint
+    saved.record["config"]["corpus"] |= {"path": "/home/other.h5", "digest": "another"}
+    checkpoint.save(runs / "small" / checkpoint.NAME, saved)
+    large, small = rows_in(runs)
+    assert small.differing["corpus"] == "/home/other.h5" and large.differing["corpus"] == large.corpus
+    assert "\n    corpus=/home/other.h5  " in as_table([large, small])
+
+
 def test_a_report_of_an_earlier_checkpoint_says_nothing_of_this_one(runs):
     with_summary(runs / "small", alive_seconds=1.0, of_seconds=10.0, death="")
     os.utime(runs / "small/summary.json", (1, 1))
@@ -93,6 +110,22 @@ def test_states(runs):
     with owned_folder(runs / "begun"):
         assert {row.name: row.state for row in rows_in(runs)}["begun"] == "running"
     assert all(row.state != "running" for row in rows_in(runs))
+
+
+def test_of_many_settings_that_differ_the_table_has_the_first(runs):
+    large, small = rows_in(runs)
+    small.differing = {f"setting_{k}": k for k in range(20)}
+    text = as_table([large, small])
+    assert "setting_11=11  and 8 more (--json has all)" in text and "setting_12" not in text
+
+
+def test_a_model_without_a_recipe_comes_last_and_is_no_damage(runs):
+    shutil.copytree(runs / "small", runs / "library")
+    saved = SavedRun.read(runs / "library").checkpoint
+    checkpoint.save(runs / "library" / checkpoint.NAME, saved._replace(record={**saved.record, "config": None}))
+    rows = rows_in(runs, "validation")
+    assert [row.name for row in rows][-1] == "library"
+    assert (rows[-1].state, rows[-1].updates) == ("no recipe", 2) and "without a recipe" in rows[-1].note
 
 
 def test_orders(runs):

@@ -132,7 +132,7 @@ def test_a_run_that_never_stopped_early_does_not_do_so_when_it_is_resumed(tmp_pa
     "name", ["lstm", pytest.param("codes", marks=pytest.mark.slow), pytest.param("samples", marks=pytest.mark.slow)]
 )
 def test_a_report_is_written_of_it(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnaudio.runs.codes.choice.SECONDS", 1.0)
+    monkeypatch.setattr("rnnaudio.runs.codes.budget.SECONDS", 1.0)
     monkeypatch.setattr("rnnaudio.runs.codes.choice.N_PRIMES", 1)
     shutil.copytree(OLD / name, tmp_path / "run")
     summary = write_outcome(tmp_path / "run", CORPUS, seconds=0.1)

@@ -14,18 +14,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from rnnaudio.audio import write_wav
 from rnnaudio.data import AudioCorpus
+from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.errors import MissingCorpus, RnnaudioError
+from rnnaudio.objectives import NextCodes
 from rnnaudio.runs import packs
+from rnnaudio.runs.codes.model import encoded
 from rnnaudio.runs.continuing import SamplingOptions
 from rnnaudio.runs.generate import generate
 from rnnaudio.runs.load import load
 from rnnaudio.runs.packs import layout, reading, writing
 from rnnaudio.runs.primes import Primes
 from rnnaudio.runs.record import SavedRun
-from rnnaudio.training import checkpoint
+from rnnaudio.training import Evaluation, checkpoint
 
 OLD = Path(__file__).parents[1] / "support" / "old_runs"
 CORPUS = OLD / "corpus.hdf5"
@@ -87,7 +91,8 @@ def test_it_holds_what_is_needed_and_nothing_else(packed, name):
     files = contents(packed / f"{name}.zip")
     of_codes = {"codec.safetensors", "playing.json"} if name == "codes" else set()
     assert set(files) == {
-        "README.txt", "pack.json", "checkpoint.safetensors", "config.toml", "prime.safetensors", *of_codes
+        "README.txt", "LICENCES.txt", "pack.json", "checkpoint.safetensors", "config.toml", "prime.safetensors",
+        *of_codes,
     }  # fmt: skip
     listed = json.loads(files.pop("pack.json"))["files"]
     assert listed == {
@@ -145,6 +150,91 @@ def test_a_summary_is_packed_if_it_is_of_this_checkpoint(tmp_path):
     os.utime(run_dir / "summary.json", (1, 1))
     packs.pack(run_dir, tmp_path / "b.zip", CORPUS)
     assert "summary.json" not in contents(tmp_path / "b.zip")
+
+
+def test_it_lists_the_music_with_its_licences(packed, name):
+    """As `rnnaudio corpus info` does."""
+    words = contents(packed / f"{name}.zip")["LICENCES.txt"].decode()
+    with AudioCorpus.open(CORPUS) as corpus:
+        for piece in corpus.pieces:
+            seconds = piece.n_samples / corpus.sample_rate_hz
+            source = Path(piece.source).name if Path(piece.source).is_absolute() else piece.source
+            assert f"{piece.split:6s} {seconds:8.1f} s  {piece.title}  ({source}; {piece.licence})\n" in words
+    assert words.startswith("Licence of this pack: not stated.\n")
+
+
+def test_without_its_corpus_it_says_nothing_of_the_music(tmp_path, capsys):
+    write_wav(tmp_path / "music.wav", 0.1 * np.sin(np.arange(3 * RATE_HZ) / 7), RATE_HZ)
+    packs.pack(OLD / "lstm", tmp_path / "x.zip", primes=Primes(tmp_path / "music.wav"))
+    assert "LICENCES.txt" not in contents(tmp_path / "x.zip")
+    assert "note: the pack does not say what music it is of, for its corpus is not there: " in capsys.readouterr().err
+    assert len(played(tmp_path / "x.zip", tmp_path / "x.wav")) > 44
+
+
+# ---------------------------------------------------------------- half precision
+
+
+def arrays_of(files, name, tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(files[name])
+    return safetensors.numpy.load_file(tmp_path / "x.safetensors")
+
+
+def test_in_half_precision_matrices_take_half_the_space_and_vectors_and_prime_keep_their_bits(packed, name, tmp_path):
+    packs.pack(OLD / name, tmp_path / "half.zip", CORPUS, form=packs.Form(float16=True, licence="CC0"))
+    whole, half = contents(packed / f"{name}.zip"), contents(tmp_path / "half.zip")
+    assert whole.keys() == half.keys() and whole["prime.safetensors"] == half["prime.safetensors"]
+    n_halved = 0
+    for file in ("checkpoint.safetensors", "codec.safetensors"):
+        if file not in half:
+            continue
+        before, after = arrays_of(whole, file, tmp_path), arrays_of(half, file, tmp_path)
+        assert before.keys() == after.keys()
+        for key, array in before.items():
+            if array.ndim < 2 or array.dtype.kind != "f":
+                assert np.array_equal(after[key], array) and after[key].dtype == array.dtype
+            else:
+                assert after[key].dtype == np.float16
+                np.testing.assert_allclose(after[key], array, rtol=2.0**-11, atol=2.0**-25)
+                n_halved += 1
+    assert n_halved and len(half["checkpoint.safetensors"]) < len(whole["checkpoint.safetensors"])
+    about = json.loads(half["pack.json"])
+    assert (about["precision"], about["licence"]) == ("float16", "CC0")
+    assert json.loads(whole["pack.json"])["precision"] == "float32"
+    assert b"Licence: CC0." in half["README.txt"] and b"Licence of this pack: CC0." in half["LICENCES.txt"]
+    with packs.run_folder(tmp_path / "half.zip") as folder:  # nothing computes in half precision
+        arrays = checkpoint.load(folder / checkpoint.NAME).arrays.values()
+        assert all(array.dtype != np.float16 for array in arrays)
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    """In another folder, and in half precision: what comes with the package can be made again."""
+    made = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        packs.pack(OLD / "codes", tmp_path / name / "x.zip", CORPUS, form=packs.Form(float16=True))
+        made.append((tmp_path / name / "x.zip").read_bytes())
+    assert made[0] == made[1]
+
+
+def test_half_precision_changes_the_bits_of_codes_by_less_than_a_hundredth(tmp_path):
+    packs.pack(OLD / "codes", tmp_path / "half.zip", CORPUS, form=packs.Form(float16=True))
+    bits = []
+    with packs.run_folder(tmp_path / "half.zip") as folder, AudioCorpus.open(CORPUS) as corpus:
+        for place in (OLD / "codes", folder):
+            run = load(place)
+            windows = fixed_code_windows(tuple(encoded(corpus.valid, run.codec)), run.config.n_steps, 8)
+            bits.append(Evaluation(run.model, NextCodes())(windows)["bits"])
+    assert 0.0 < abs(bits[1] - bits[0]) < 0.01
+
+
+def test_a_number_too_large_for_half_precision_is_refused(tmp_path, command):
+    run_dir = shutil.copytree(OLD / "lstm", tmp_path / "run")
+    saved = SavedRun.read(run_dir).checkpoint
+    arrays = {key: array * 1e6 if array.ndim == 2 else array for key, array in saved.arrays.items()}
+    checkpoint.save(run_dir / checkpoint.NAME, saved._replace(arrays=arrays))
+    status, _, err = command("pack", run_dir, tmp_path / "x.zip", "--corpus", CORPUS, "--float16")
+    assert status == 2 and "too large for float16: pack without --float16" in err and len(err.splitlines()) == 1, err
+    assert not (tmp_path / "x.zip").exists()
 
 
 def test_its_prime_may_be_another(tmp_path):
@@ -236,7 +326,7 @@ def test_other_commands_say_what_a_pack_is_for(packed, tmp_path, command, argume
     before = [CORPUS] if verb == "train" else []
     status, _, err = command(verb, *before, pack, *more)
     assert status == 2 and len(err.splitlines()) == 1
-    assert f"{pack} is a pack, to play (rnnaudio generate) and to start from (train --from)" in err
+    assert f"{pack} is a pack, to play (rnnaudio generate, play), to export, and to start from (train --from)" in err
     assert "expected the folder of a run" in err
 
 
@@ -428,7 +518,7 @@ def test_a_list_of_too_many_files_is_refused_before_it_is_read(files, tmp_path, 
     pack = rezipped(tmp_path / "x.zip", files | {f"{k}": b"" for k in range(40)})
     monkeypatch.setattr(zipfile, "ZipFile", pytest.fail)
     message = refusal(pack, tmp_path)
-    assert "it lists 45 files in" in message and "more than any pack" in message
+    assert "it lists 46 files in" in message and "more than any pack" in message
 
 
 def test_a_pack_beyond_the_limit_of_size_is_refused(packed, tmp_path, monkeypatch):

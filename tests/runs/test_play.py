@@ -67,7 +67,8 @@ def start(monkeypatch, prime):
         run = Known(config=None, model=None, record=RECORD, **{"sound": quiet} | options)
         monkeypatch.setattr(module, "load", lambda run_dir: run)
         keys = keys or FakeKeys()
-        return play(Path("run"), primes=prime, open_card=card, keys=keys, seconds=seconds, sampling=sampling)
+        options = {"primes": prime, "open_card": card, "keys": keys, "seconds": seconds, "sampling": sampling}
+        return play(prime.file.with_name("run"), **options)
 
     return start
 
@@ -92,7 +93,7 @@ def test_it_has_no_end_but_q(start, capsys):
     said = start(card, FakeKeys({200: "q"}))
     assert said == "played 1.00 s prime + 9.00 s generated" and len(card.audio) == 10 * SECOND
     np.testing.assert_allclose(card.audio[SECOND:], 0.1 * quiet(0, 9 * SECOND), atol=1e-6)
-    assert "playing run: + and - turn the temperature, now 1.00; space pauses, q ends" in capsys.readouterr().err
+    assert "run: + and - turn the temperature, now 1.00; space pauses, q ends" in capsys.readouterr().err
 
 
 def test_q_within_the_prime(start):

@@ -26,6 +26,7 @@ from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.start import BEGINNING, Start, begin_again, settings_of
 from rnnaudio.training import checkpoint
 from tests.support.sounds import music
+from tests.support.thread_ranks import together
 
 OLD = Path(__file__).parents[1] / "support" / "old_runs"
 OLD_CORPUS = OLD / "corpus.hdf5"
@@ -91,6 +92,34 @@ def test_with_the_same_settings_all_is_taken_to_the_bit(name, corpus, tmp_path, 
     assert json.loads((tmp_path / "run/config.json").read_text())["start"] == record["start"]
     saved = checkpoint.load(tmp_path / "run" / BEGINNING).arrays
     assert saved.keys() == values.keys() and all(np.array_equal(saved[key], values[key]) for key in values)
+
+
+@pytest.mark.parametrize("name", ["lstm", "codes", "samples"])
+def test_all_ranks_prepare_what_the_first_has_read(name, corpus, tmp_path, monkeypatch):
+    """The other needs no run to start from; scales, codec and linear path are those of the run."""
+
+    def trained(recipe, config, corpus, prepared, *_):
+        learnt = prepared.model.parameters()
+        statistics = {key: value for key, value in prepared.model.get_values().items() if key not in learnt}
+        return prepared.batches.batch(3), prepared.validation[0], statistics
+
+    monkeypatch.setattr("rnnaudio.runs.fit._trained", trained)
+    recipe, config = as_saved(name)
+
+    def begun(rank):
+        start = OLD / name if rank.is_first else None
+        return fit(recipe, config, corpus, tmp_path / f"run-{rank.share.rank}", start=start, ranks=rank)
+
+    ranks = together(2, begun)
+    assert [path.name for path in tmp_path.iterdir()] == ["run-0"]
+    expected = started(name, corpus, tmp_path / "alone")
+    for batch, validation, statistics in ranks:
+        for got, one in ((batch, expected[0]), (validation, expected[1])):
+            for mine, its in zip(got, one, strict=True):
+                np.testing.assert_array_equal(mine, its)
+        assert statistics.keys() == expected[2].keys()
+        for key, value in statistics.items():
+            np.testing.assert_array_equal(value, expected[2][key])
 
 
 def test_what_does_not_fit_starts_fresh_and_is_named(corpus, tmp_path, monkeypatch, capsys):
@@ -188,7 +217,11 @@ def test_codes_keep_the_codec_and_say_what_it_loses(corpus, tmp_path, monkeypatc
         codes = before.encode(piece.read(0, piece.n_samples))
     assert np.array_equal(prepared.validation[0].codes[:, 0], codes[: len(prepared.validation[0].codes)])
     assert now.lost == pytest.approx(lost) and lost != pytest.approx(before.lost, rel=0.01)
-    assert f"leave {100 * lost:.0f} % of the variance" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"leave {100 * lost:.0f} % of the variance" in out
+    note = f"note: the codec of the run leaves {100 * lost:.0f} % of the variance of this music, and of its own "
+    assert (note in out) == (lost > 1.5 * before.lost)
+    assert f"kept: codec.safetensors of {OLD / 'codes'}, which gives its parameters their meaning\n" in out
 
 
 def test_what_a_codec_loses_of_the_music_that_it_was_fitted_to():
@@ -405,7 +438,7 @@ def test_the_options_of_another_cell_are_left_out(trained_with, command):
         (["--recipe", "codes"], "--from is a run over frames, whose parameters mean nothing to another recipe, but "
          "--recipe names 'codes': leave one of the two out"),
         (["--preset", "music"], "music.toml names 'codes': leave one of the two out"),
-        (["--from", "nowhere"], "no checkpoint at nowhere"),
+        (["--from", "nowhere"], "nowhere: no such folder or file, and no model that comes with rnnaudio"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_with_it_is_refused(trained_with, command, options, words):

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import threading
 from types import SimpleNamespace
@@ -98,7 +100,8 @@ class Training:
 
     @staticmethod
     def read(folder):
-        return SimpleNamespace(record={"history": json.loads((folder / "checkpoint.safetensors").read_text())})
+        history = json.loads((folder / "checkpoint.safetensors").read_text())
+        return SimpleNamespace(record={"history": history}, settings={"blank_loss": 2.0})
 
     @property
     def numbers(self):
@@ -141,7 +144,8 @@ def test_each_trial_is_a_run_and_the_page_has_the_best_first(opened, tmp_path, c
     page = (out / "sweep.html").read_text()
     order = sorted(of_study, key=lambda number: of_study[number]["value"])
     at = [page.index(f'href="trial-000{number}/report.html"') for number in order]
-    assert at == sorted(at) and "2 trials: 2 complete" in page and page.count("data:image/png") == 4
+    assert at == sorted(at) and "2 trials: 2 complete" in page and page.count("data:image/png") == 6
+    assert re.search(r"<td[^>]*>-?[0-9.]+ dB</td><td[^>]*>[0-9.]+ of 10 s", page)
     assert page.count("data:audio/ogg") == 1 and "http" not in page.partition("<body>")[2]
     assert f"The best is trial-000{order[0]}, validation " in summary_of(study, rows_of(study))
     capsys.readouterr()
@@ -192,6 +196,19 @@ def test_values_and_directions(opened, training):
     assert [(row["number"], row["value"]) for row in rows_of(longest)] == [(2, 9.0), (1, 4.0), (0, 2.0)]
     assert lowest.trials()[1].intermediate_values == {1: 4.0, 2: 3.0}
     assert longest.trials()[1].intermediate_values == {}
+
+
+def test_it_is_said_if_the_best_trial_has_learnt_nothing(opened, training):
+    """A model that has learnt nothing has a loss of 2 here."""
+    training.does = {0: [2.5, 2.0], 1: [4.0], 2: [9.0]}
+    useless = opened()
+    work.work(useless)
+    words = "That is no better than a model that has learnt nothing (3.01 dB)."
+    assert words in summary_of(useless, rows_of(useless))
+    training.does = {0: [2.5, 1.9], 1: [4.0], 2: [9.0]}
+    useful = opened(out="other")
+    work.work(useful)
+    assert "learnt nothing" not in summary_of(useful, rows_of(useful))
 
 
 def test_a_trial_that_is_behind_the_median_is_pruned(opened, training):
@@ -484,6 +501,16 @@ def test_an_unfinished_last_line_is_cut_with_a_note(opened, training, tmp_path, 
     assert "study.journal: the unfinished last line of 17 bytes is cut" in capsys.readouterr().err
     work.work(study)
     assert training.numbers == [0, 1, 2, 3] and journal.read_bytes().startswith(whole)
+
+
+def test_a_copy_of_hard_links_goes_on_without_the_other(opened, training, tmp_path):
+    work.work(opened())
+    shutil.copytree(tmp_path / "out", tmp_path / "copy", copy_function=os.link)
+    before = (tmp_path / "copy" / JOURNAL).read_bytes()
+    work.work(opened("n_trials = 3", "n_trials = 4"))
+    assert training.numbers == [0, 1, 2, 3]
+    assert len((tmp_path / "out" / JOURNAL).read_bytes()) > len(before)
+    assert (tmp_path / "copy" / JOURNAL).read_bytes() == before
 
 
 @pytest.mark.parametrize(

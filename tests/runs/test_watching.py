@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 
+import numpy as np
 import pytest
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_folder
 from rnnaudio.runs.fit import describe_row
 from rnnaudio.runs.frames.recipe import FRAMES
-from rnnaudio.runs.watching import CLEAR, Follower, as_text, curve, watch
+from rnnaudio.runs.watching import CLEAR, Follower, Limits, as_text, curve, watch
+from rnnaudio.training.progress import duration
 from tests.support.tiny_runs import TINY, tiny_run
 
 
@@ -40,6 +43,12 @@ def test_the_curve_has_each_loss_at_its_place():
     ]  # fmt: skip
     assert drawn[0].startswith("         4 |") and drawn[3].startswith("         1 |")
     assert drawn[4] == " " * 11 + "+" + "-" * 41 and drawn[5] == " " * 12 + "0" + "40 updates".rjust(40)
+
+
+def test_the_first_tenth_of_many_losses_does_not_flatten_the_rest():
+    drawn = curve(rows([100.0, 50.0, *np.linspace(2.0, 1.0, 18)], train=[1.5] * 20), columns=41, lines=4)
+    assert drawn[0].startswith("         2 |") and drawn[3].startswith("         1 |")
+    assert drawn[0][12:15].strip() == "*"  # at the edge
 
 
 def test_losses_that_are_equal_or_not_finite_are_drawn_as_far_as_they_can_be():
@@ -113,12 +122,27 @@ def test_on_a_terminal_the_state_is_drawn(run_dir, capsys):
     watch(run_dir, 1.0, on_terminal=True)
     out = capsys.readouterr().out
     follower = Follower(run_dir)
-    text = as_text(run_dir, FRAMES, follower.read(), 80, 24)
+    text = as_text(run_dir, FRAMES, follower.read(), 80, 24, Limits(3, TINY.minutes))
     assert out == f"{CLEAR}{text}\n{run_dir}: complete\n"
-    assert "no process writes to it" in text and "update 3 after" in text and "3 validations; lowest: " in text
+    assert "no process writes to it" in text and "3 validations; lowest: " in text
+    assert re.search(rf"^update 3 of 3 after .* s of {duration(60 * TINY.minutes)}, 3 validations", text, re.MULTILINE)
+    without = as_text(run_dir, FRAMES, follower.rows, 80, 24, Limits(0, np.inf))
+    assert re.search(r"^update 3 after [^ ]+ s, 3 validations", without, re.MULTILINE)
     assert text.count("updates  ") == 3 and max(map(len, text.splitlines()[1:9])) <= 80
     (run_dir / "history.jsonl").unlink()
-    assert as_text(run_dir, FRAMES, [], 80, 24).endswith("no validation yet")
+    assert as_text(run_dir, FRAMES, [], 80, 24, Limits(3, 1.0)).endswith("no validation yet")
+
+
+def test_a_choice_of_how_to_play_is_shown_while_it_goes_on(run_dir):
+    (run_dir / "playing.json").write_text('{"untried": 7}')
+    with owned_folder(run_dir):
+        text = as_text(run_dir, FRAMES, [], 80, 24, Limits(3, 1.0))
+        assert "\nchoosing how to play: 7 settings are left to try\n" in text
+        for none in ('{"untried": 0}', "[]", "{", '{"untried": "x"}'):
+            (run_dir / "playing.json").write_text(none)
+            assert "choosing" not in as_text(run_dir, FRAMES, [], 80, 24, Limits(3, 1.0))
+    (run_dir / "playing.json").write_text('{"untried": 7}')
+    assert "choosing" not in as_text(run_dir, FRAMES, [], 80, 24, Limits(3, 1.0))  # nobody chooses
 
 
 def test_the_command(run_dir, tmp_path, command):

@@ -29,9 +29,11 @@ from rnnaudio.nn import (
     Layer2016,
     LearntInitialState,
     LinearPredictor,
+    LongTermPrediction,
     MemoryLSTM,
     Noisy,
     Painter,
+    PastAttention,
     Repeated,
     Sequential,
     Sum,
@@ -135,12 +137,14 @@ LAYERS: dict[str, Build] = {
     "bounded memory lstm with noise": lambda rng: MemoryLSTM(N_IN, 2, rng=rng, noise_std=0.3, bounded=True),
     "learnt memory lstm": lambda rng: LearntInitialState(MemoryLSTM(N_IN, 1, rng=rng)),
     "linear predictor": lambda rng: LinearPredictor(N_IN, N_UNITS, n_frames=3),
+    "long-term prediction with dropout": lambda rng: LongTermPrediction(2, n_candidates=3, n_back=2, dropout=0.3),
     "noisy lstm": lambda rng: Noisy(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True), std=0.3, state_std=0.2),
     "noisy gru": lambda rng: Noisy(GRU(N_IN, N_UNITS, rng=rng), std=0.3, state_std=0.2),
     "learnt initial state": lambda rng: LearntInitialState(LSTM(N_IN, N_UNITS, rng=rng, peepholes=True)),
     "drawn initial state": lambda rng: DrawnInitialState(LSTM(N_IN, N_UNITS, rng=rng), std=0.5),
     "early gru of 2016": lambda rng: GRUEarly2016(N_IN, N_UNITS, rng=rng),
     "repeated gru": lambda rng: Repeated(GRU(N_IN, N_IN, rng=rng), 3),
+    "past attention": lambda rng: PastAttention(GRU(N_IN, N_UNITS, rng=rng), 5, n_keys=2, rng=rng),
     "painter": lambda rng: Painter(N_IN, (2, 3), 3, rng=rng),
     "draw": lambda rng: Draw((1, N_IN), 3, 2, rng=rng),
     "learnt and noisy gru": lambda rng: LearntInitialState(Noisy(GRU(N_IN, N_UNITS, rng=rng), state_std=0.2)),
@@ -156,6 +160,12 @@ STACKS: dict[str, Build] = {
     "linear path beside a stack": lambda rng: Sum(
         stack=Sequential([Noisy(GRU(N_IN, 3, rng=rng), std=0.3), Dense(3, 2, rng=rng)]),
         linear=LinearPredictor(N_IN, 2),
+    ),
+    "past attention over a stack with dropout": lambda rng: Sequential(
+        [
+            PastAttention(Sequential([GRU(N_IN, 3, rng=rng), Dropout(3, 0.3)]), 6, n_keys=2, rng=rng),
+            Dense(3, 2, rng=rng),
+        ]
     ),
     "normalised dropped stack": lambda rng: Sequential(
         [Noisy(LSTM(N_IN, 3, rng=rng), state_std=0.2), BatchNorm(3), Dropout(3, 0.3), Dense(3, 2, rng=rng)]

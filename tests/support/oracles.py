@@ -557,3 +557,37 @@ def max_relative_error(a: Array, b: Array, floor: float = 1e-3) -> float:
     size = np.maximum(np.abs(a), np.abs(b))
     scale = np.maximum(size, floor * size.max())
     return float(np.max(np.abs(a - b) / np.where(scale == 0.0, 1.0, scale)))
+
+
+# --- attention over the past --------------------------------------------------------------------------------------
+
+
+def past_attention(x: Array, h: Array, p: Arrays, entries: Sequence[Sequence[Array]] = ()) -> Array:
+    """Outputs (T, B, n) of attention over the states h (T, B, n) of the steps before each, and what followed them.
+
+    For state t the entries are [x_{s+1}, h_s] of the steps s before it, the last P of them, and:
+
+    score_s = (h_t W_q) . (h_s W_k) / sqrt(n_keys) + b_{t-s}      a = exp(score) / sum exp(score)
+    y_t = h_t + sum_s a_s [x_{s+1}, h_s] W_v
+
+    x (T, B, n_x); p holds w_query, w_key (n, n_keys), w_value (n_x + n, n), and bias (P,), that of distance P first.
+    entries: of each sequence, those [x_{s+1}, h_s] from before, the oldest first, and last the h_s that waits for x_1.
+    """
+    n, y = h.shape[2], h.copy()
+    for b in range(h.shape[1]):
+        known = [entry for entry in entries[b][:-1]] if entries else []
+        waiting = entries[b][-1] if entries else None
+        for t in range(len(h)):
+            if waiting is not None:
+                known.append(np.concatenate([x[t, b], waiting]))
+            waiting = h[t, b]
+            near = known[-len(p["bias"]) :]
+            if near:
+                y[t, b] += _attended(h[t, b], np.array(near), n, p)
+    return y
+
+
+def _attended(h: Array, near: Array, n: int, p: Arrays) -> Array:
+    scores = (near[:, -n:] @ p["w_key"]) @ (h @ p["w_query"]) / np.sqrt(p["w_key"].shape[1]) + p["bias"][-len(near) :]
+    powers = np.exp(scores - scores.max())
+    return (powers / powers.sum()) @ near @ p["w_value"]

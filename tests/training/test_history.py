@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 
 import numpy as np
@@ -56,6 +57,18 @@ def test_each_validation_is_a_line_and_all_of_them_are_loaded(run_of_three):
     done = trained(run_of_three, 5, resume=True)
     assert [json.loads(line)["updates"] for line in lines(run_of_three)] == [1, 2, 3, 4, 5]
     assert saved_rows(run_of_three) == done.history
+
+
+def test_a_copy_of_hard_links_goes_on_without_the_other(run_of_three, tmp_path_factory):
+    """As ``cp -al`` makes it: both folders have the same files."""
+    copy = tmp_path_factory.mktemp("copies") / "run"
+    shutil.copytree(run_of_three, copy, copy_function=os.link)
+    before = {file.name: file.read_bytes() for file in run_of_three.iterdir()}
+    trained(copy, 5, resume=True)
+    assert len(lines(copy)) == 5
+    assert {file.name: file.read_bytes() for file in run_of_three.iterdir()} == before
+    trained(run_of_three, 4, resume=True)
+    assert (len(saved_rows(run_of_three)), len(saved_rows(copy))) == (4, 5)
 
 
 @pytest.mark.parametrize("n_rows", [1000, pytest.param(150_000, marks=pytest.mark.slow)])

@@ -140,7 +140,7 @@ def test_prediction_in_closed_form():
         assert told.parameters == 4 * (copies * n_parameters + 2 * 300 * 1200)
         assert told.batches == 2 * 4 * 81 * 16 * 200
         assert told.activations == 4 * 80 * 16 * 7300
-        assert told.states == 0
+        assert told.states == 5 * 4 * 16 * 6 * 300
         assert told.total == sum(told)
 
 
@@ -150,7 +150,7 @@ def test_segments_need_the_memory_of_one_and_of_the_states_between():
     cut = step_memory(lstm_stack(), predict_next, SGD(), segment_steps=30, **sizes)
     for_final_states = memory.FINAL_ARRAYS * 6 * 300
     assert cut.activations == 4 * (30 + 10) * 16 * (7300 + for_final_states)  # 10: the last of 34 segments
-    assert cut.states == 4 * 16 * 34 * 6 * 300
+    assert cut.states == 4 * 16 * (5 + 34) * 6 * 300
     assert cut.batches == whole.batches
     assert cut.total < whole.total / 4
 

@@ -60,6 +60,8 @@ def test_linear_annealing_ends_exactly():
         (lambda: LinearAnnealing(1.0, 0.0, n_updates=0), "n_updates is 0"),
         (lambda: Constant(1.0)(-1), "update is -1"),
         (lambda: LinearAnnealing(1.0, 0.0, n_updates=9)(-1), "update is -1"),
+        (lambda: WarmupCosine(1.0, n_warmup=1, n_updates=5)(-1), "update is -1"),
+        (lambda: ExponentialDecay(1.0, decay=0.5, every=5)(-1), "update is -1"),
     ],
 )
 def test_impossible_settings_are_named(make, message):

@@ -35,7 +35,7 @@ Mutator = Callable[[bytes, int, int], bytes]
 
 
 class Target:
-    """What is read: ``seeds`` to begin with, ``read`` for an input, and ``mutated`` for one made of another."""
+    """A reader under test: ``seeds`` to begin with, ``read`` for an input, and ``mutated`` for one made of another."""
 
     mutated: Mutator | None = None
 
@@ -129,7 +129,7 @@ class Ogg(Target):
 
 
 class Flac(Ogg):
-    """What a FLAC file states of itself."""
+    """The reader of what a FLAC file states of itself."""
 
     ending, formats = "flac", (("FLAC", "PCM_16"), ("FLAC", "PCM_24"))
 

@@ -7,7 +7,7 @@ MOST_SHOWN = 20
 
 
 class Count:
-    """How many cases of a part were tried and held; prints the ones that did not as they come."""
+    """Count of the cases of a part that were tried and held; prints the ones that did not as they come."""
 
     def __init__(self, name: str):
         self.name, self.n, self.failures = name, 0, list[str]()

@@ -21,7 +21,7 @@ def pairs(source: Path, folder: Path, n: int) -> Count:
 
 
 def _both(first: list[object], second: list[object], folder: Path) -> tuple[list[toys.Ended], str]:
-    """How the two ended, and what is wrong: unless one wins, and the other is refused in one line."""
+    """Run two commands at once; returns how they ended, and what is wrong unless one wins and one is refused."""
     processes = [toys.Process(words, folder) for words in (first, second)]
     ended = [process.end() for process in processes]
     statuses = sorted(one.status for one in ended)

@@ -8,13 +8,13 @@ import os
 from typing import Any
 
 from rnnaudio.runs import outcome
-from rnnaudio.runs.codes import choice
+from rnnaudio.runs.codes import budget, choice
 from rnnaudio.runs.codes.recipe import CodesRecipe
 from rnnaudio.runs.frames.recipe import FramesRecipe
 from rnnaudio.runs.samples.recipe import SamplesRecipe
 from rnnaudio.training.step import TrainStep
 
-choice.N_PRIMES, choice.SECONDS, choice.LEAST_SECONDS, choice.LEAST_BUDGET_SECONDS = 1, 1.0, 1.0, 0.1
+choice.N_PRIMES, budget.SECONDS, budget.LEAST_SECONDS = 1, 1.0, 1.0
 choice.TEMPERATURES = (1.0, 1.2)  # type: ignore[assignment]
 for recipe in (CodesRecipe, FramesRecipe, SamplesRecipe):
     recipe.seconds = 1.0

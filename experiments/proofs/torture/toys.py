@@ -34,7 +34,7 @@ TIME_LIMIT_S = 600.0
 
 
 class Ended(NamedTuple):
-    """How a process ended: its exit status, its output, and how long it took in seconds."""
+    """The end of a process: its exit status, its output, and the seconds that it took."""
 
     status: int
     output: str

@@ -71,10 +71,10 @@ def magnitude_differences(magnitudes: Magnitudes, stft: STFT) -> Differences:
 
         v = hop n / gamma  d log|X| / dk        u = -gamma / (hop n)  d log|X| / dm
 
-    n is the window length in samples, exp(-pi t^2 / gamma) the Gaussian nearest to the window. The
-    derivatives are central differences, averaged over the two frames (v) or bins (u) of the phase difference. A frame
-    needs the frame after it; at the ends log|X| is extrapolated linearly. RnnaudioError for a rectangular window,
-    which no Gaussian approximates, and for magnitudes that are negative, not finite or of a wrong shape.
+    n is the window length in samples, exp(-pi t^2 / gamma) the Gaussian nearest to the window. The derivatives are
+    central differences, averaged over the two frames (v) or bins (u) of the phase difference. A frame needs the frame
+    after it; at the ends log|X| is extrapolated linearly. RnnaudioError for a rectangular window, which no Gaussian
+    approximates, and for magnitudes that are negative, not finite or of a wrong shape.
     """
     logs = np.log(np.maximum(checked_magnitudes(magnitudes, stft), FAINT))
     first, last = logs[:2][::-1], logs[-2:]  # a single frame gives one row in each

@@ -37,6 +37,7 @@ class PhaseGradient:
 
         The list is empty if there is no previous frame. phases: known phases of the frame added, (n_bins,) in radians;
         None: they are estimated.
+
         RnnaudioError for values that are NaN, infinite or negative, a wrong number of bins, or a flushed stream.
         """
         if self._is_over:

@@ -75,9 +75,9 @@ def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0
 
 
 def centre_advance(stft: STFT) -> Phases:
-    """Phase, in radians, at the centre c = n // 2 of a frame of n samples relative to its first: 2 pi k c / n, bin k.
+    """Phase advance 2 pi k c / n, in radians, from the first sample of a frame to its centre: (n_bins,) float64.
 
-    The shape is (n_bins,).
+    n is the window length in samples, c = n // 2 the centre, k the bin.
     """
     return 2.0 * np.pi * np.arange(stft.n_bins) * (stft.window_samples // 2) / stft.window_samples
 
@@ -115,7 +115,10 @@ def checked_frame(magnitudes: Magnitudes, phases: Phases | None, stft: STFT) -> 
 
 
 def checked_magnitudes(magnitudes: Array, stft: STFT) -> Magnitudes:
-    """Magnitudes (n_frames, n_bins) as float64; RnnaudioError for another shape, or negative or not finite values."""
+    """Return magnitudes (n_frames, n_bins) as float64.
+
+    RnnaudioError for another shape, and for values that are complex, negative or not finite.
+    """
     magnitudes = np.asarray(magnitudes)
     if magnitudes.ndim != 2:
         raise RnnaudioError(f"got magnitudes of shape {magnitudes.shape}, expected (n_frames, n_bins)")

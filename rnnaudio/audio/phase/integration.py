@@ -40,7 +40,7 @@ class PhaseIntegrator:
         self._before: tuple[Magnitudes, Phases] | None = None  # magnitudes and phases of the last frame
 
     def step(self, magnitudes: Magnitudes, time: Phases, frequency: Phases, phases: Phases | None = None) -> Phases:
-        """Compute the phases of the next frame, in radians, referred to its first sample; all arrays (n_bins,).
+        """Compute the phases of the next frame, in radians, relative to its first sample; all arrays are (n_bins,).
 
         time, frequency: the phase differences from the frame before and from the bin below. phases: known phases of
         the frame, returned unchanged; None: compute them.

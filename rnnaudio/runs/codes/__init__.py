@@ -1,1 +1,1 @@
-"""Runs over codes of spectra."""
+"""Runs of recipe ``codes``: models of spectra that are quantised to codes."""

@@ -1,4 +1,4 @@
-"""Why settings of runs over codes cannot change when a run is resumed, by their names in ``config.toml``."""
+"""Reasons why settings of runs over codes cannot change when a run is resumed, by their names in ``config.toml``."""
 
 from rnnaudio.runs import reasons
 
@@ -12,12 +12,15 @@ FIXED = {
     "n_units": reasons.SHAPE,
     "head_units": reasons.SHAPE,
     "n_layers": reasons.SHAPE,
+    "attention_seconds": reasons.SHAPE,
     "max_updates": "the learning rate falls over them",
     "transpose": reasons.BATCHES,
     "gain_db": reasons.BATCHES,
     "join_pieces": reasons.BATCHES,
     "dropout": reasons.NOISE,
     "input_noise": reasons.NOISE,
+    "long_term": reasons.SHAPE,
+    "lag_dropout": reasons.NOISE,
     "own_share": "it rises over the updates, of which some are done",
     "batch_size": reasons.BATCHES,
     "n_steps": reasons.BATCHES,

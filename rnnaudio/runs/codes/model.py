@@ -1,4 +1,4 @@
-"""Construction of the codec, the sequences of codes, and the model from settings and a corpus."""
+"""Construction of the codec, the code sequences and the model of a run, from its settings and a corpus."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,12 +6,24 @@ from pathlib import Path
 import numpy as np
 
 from rnnaudio.audio import STFT, resample
+from rnnaudio.audio.beat import N_CANDIDATES, PERIODS_BACK
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.codec import Codec
 from rnnaudio.data.corpus import Split
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import MINIMUM_RATE_HZ
-from rnnaudio.nn import LSTM, CodeModel, Dense, Dropout, GaussianNoise, Layer, Sequential, mlp
+from rnnaudio.nn import (
+    LSTM,
+    CodeModel,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Layer,
+    LongTermPrediction,
+    PastAttention,
+    Sequential,
+    mlp,
+)
 from rnnaudio.progress import bar
 from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.training import checkpoint
@@ -22,21 +34,45 @@ CODEC = "codec.safetensors"
 def build_model(config: CodesConfig, codec: Codec, rng: np.random.Generator | None = None) -> CodeModel:
     """Build the model: input noise, a dense layer, LSTMs, an output MLP per stage; dropout before LSTMs and MLPs.
 
-    rng: samples the initial weights; None: one made from the config's seed.
+    With ``long_term``, frames 1, 2 and 4 beats earlier are further inputs of the dense layer (``body``), of the
+    first stage's MLP (``head``), or of both. With ``attention_seconds``, the output MLPs read the LSTM's output with
+    attention over its past; all other parameters have the same names and initial values as without. rng: samples the
+    initial weights; None: a generator made from the config's seed.
     """
     rng = rng or np.random.default_rng((config.seed, 0, 2))
-    n, m = codec.n_features, config.n_units
-    layers: list[Layer] = [GaussianNoise(n, config.input_noise)] if config.input_noise else []
-    layers += [Dense(n, m, rng=rng, activation="relu")]
+    n, m, lags_to = codec.n_features, config.n_units, config.long_term
+    sizes = {"n_candidates": N_CANDIDATES, "n_back": len(PERIODS_BACK)}
+    long_term = None if lags_to == "no" else LongTermPrediction(n, **sizes, dropout=config.lag_dropout)
+    n_lagged = long_term.n_out if long_term else 0
+    n_input, n_head = n + n_lagged * (lags_to != "head"), m + n_lagged * (lags_to != "body")
+    layers: list[Layer] = [GaussianNoise(n_input, config.input_noise)] if config.input_noise else []
+    layers += [Dense(n_input, m, rng=rng, activation="relu")]
     for _ in range(config.n_layers):
         layers += [Dropout(m, config.dropout)] if config.dropout else []
         layers += [LSTM(m, m, rng=rng)]
     layers += [Dropout(m, config.dropout)] if config.dropout else []
     heads: list[Layer] = [
-        mlp([m + (n if k else 0), config.head_units, codec.n_codes], rng=rng, dropout=config.dropout)
+        mlp([m + n if k else n_head, config.head_units, codec.n_codes], rng=rng, dropout=config.dropout)
         for k in range(codec.n_stages)
     ]
-    return CodeModel(Sequential(layers), heads, centres=codec.stages, deviations=codec.deviations)
+    body: Layer = Sequential(layers)
+    if config.attention_seconds:
+        body = PastAttention(body, frames_of_attention(config, codec.stft), rng=rng)
+    return CodeModel(
+        body,
+        heads,
+        centres=codec.stages,
+        deviations=codec.deviations,
+        long_term=long_term,
+        lags_to=lags_to if long_term else "body",
+    )
+
+
+def frames_of_attention(config: CodesConfig, stft: STFT) -> int:
+    """Return the number of past frames that attention covers, at least 1; 0 without attention."""
+    if not config.attention_seconds:
+        return 0
+    return max(1, round(config.attention_seconds * stft.rate() / stft.hop_samples))
 
 
 def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
@@ -45,7 +81,7 @@ def transposed(audio: np.ndarray, semitones: int) -> np.ndarray:
 
 
 def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db: float = 0.0) -> Iterator[np.ndarray]:
-    """Encode each piece in each transposition, with a gain of ``gain_db``; yields codes (n_frames, n_stages).
+    """Encode each piece in each transposition, with a gain of ``gain_db``; yield codes (n_frames, n_stages).
 
     transpose: the transpositions, in semitones. A transposed piece that is shorter than a window is left out.
     """
@@ -58,10 +94,11 @@ def encoded(split: Split, codec: Codec, transpose: Sequence[int] = (0,), gain_db
 
 
 def training_codes(split: Split, codec: Codec, config: CodesConfig) -> tuple[np.ndarray, ...]:
-    """Training sequences of codes, (n_frames, n_stages): one for each piece of a window or more in each transposition.
+    """Encode the training music in each transposition; return sequences of codes, (n_frames, n_stages) each.
 
-    With ``join_pieces`` all pieces in one transposition are one sequence. The original music keeps its level; the
-    gains of the transpositions are evenly spaced from -gain_db to gain_db, in a random order determined by the seed.
+    There is a sequence for each piece of a window or more or, with ``join_pieces``, one for all pieces. The original
+    music keeps its level; the gains of the transpositions are evenly spaced from -gain_db to gain_db, in a random
+    order determined by the seed.
     """
     # 12: a random stream for this purpose alone, since others use the same seed.
     order = np.random.default_rng((config.seed, 12)).permutation(len(config.transpose))

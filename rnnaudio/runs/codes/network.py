@@ -1,5 +1,7 @@
-"""The networks of a run over codes, for export: one frame sampled and decoded to magnitudes, and the encoder."""
+"""Networks of a run over codes, for export: sampling and decoding of a frame, and the encoder."""
 
+import functools
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,12 +17,12 @@ BEFORE = "codes_before"
 
 
 def step_network(model: CodeModel, codec: Codec) -> Network:
-    """Make the network that samples the codes of the next frame.
+    """Make the network that samples the codes of the next frame; K is the number of stages.
 
     Inputs: ``codes`` (streams, K), int64, of the last frame; ``codes_before``, of the frame before it, a state;
     ``uniform`` (streams, K), float64, random numbers U(0, 1); ``temperatures`` (K,), float64, one for each stage; the
-    state of the body. Outputs: ``next_codes`` (streams, K); ``magnitudes`` (streams, n_bins) |X| of the last frame,
-    which is decoded between its neighbours; the states.
+    state of the body. Outputs: ``next_codes`` (streams, K); ``magnitudes`` (streams, n_bins), |X| of the last frame,
+    decoded with the frames before and after it; the new states.
     """
     network, n_stages = network_of(model), model.n_stages
     graph = network.graph
@@ -41,7 +43,7 @@ def step_network(model: CodeModel, codec: Codec) -> Network:
 
 
 def _sampled_codes(network: Network, model: CodeModel, hidden: Value, uniform: Value, temperatures: Value) -> Value:
-    """Sample stage after stage, each given the codes of those before it: (streams, K)."""
+    """Sample the code of each stage in turn, given those of the stages before it; return the codes, (streams, K)."""
 
     def sample(hidden: Symbolic, uniform: Symbolic, temperatures: Symbolic) -> list[Symbolic]:
         codes: list[Symbolic] = []
@@ -59,11 +61,14 @@ def _sampled_codes(network: Network, model: CodeModel, hidden: Value, uniform: V
 def decoded(codec: Codec, codes: Sequence[Symbolic]) -> Symbolic:
     """Decode the middle one of three frames, codes (n, K) each, as :meth:`Codec.magnitudes_between` does.
 
-    The result, (n, n_bins), is float32; all of it but the sum of centres and their smoothing is computed in float64.
+    The result, (n, n_bins), is float32. The sum of centres and its smoothing are computed in float32, all else in
+    float64.
     """
     scale = codec.scale
     stages = [_constant(centres, f"codec.stage_{k + 1}") for k, centres in enumerate(codec.stages)]
-    before, at, after = (_total([stage[c[:, k]] for k, stage in enumerate(stages)]) for c in codes)
+    before, at, after = (
+        functools.reduce(operator.add, [stage[c[:, k]] for k, stage in enumerate(stages)]) for c in codes
+    )
     neighbours = _constant(codec.neighbours, "codec.neighbours")
     joined = tt.concatenate([before, at, after], axis=1)
     features = tt.cast(at + (tt.dot(joined, neighbours[:-1]) + neighbours[-1]), "float64") * scale.deviation
@@ -71,13 +76,6 @@ def decoded(codec: Codec, codes: Sequence[Symbolic]) -> Symbolic:
     logs = tt.maximum(logs + _constant(scale.mean, "codec.mean"), np.float64(0.0))
     factor = codec.gain * np.sqrt(scale.stft.window_samples) / scale.compression
     return tt.cast(tt.expm1(logs) * np.float64(factor), "float32")
-
-
-def _total(parts: list[Symbolic]) -> Symbolic:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
 
 
 def encoder_network(codec: Codec) -> Network:

@@ -1,4 +1,4 @@
-"""The parameters and temperatures with which a run of recipe ``codes`` generates: chosen after training, and saved."""
+"""Record of the parameters and temperatures with which a run of recipe ``codes`` generates, chosen after training."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ Temperature = Annotated[float, Between(1e-6, 1e6)]
 class ScoreEntry(TypedDict, total=False):
     """The scores of a setting that was tried; files of earlier versions lack some entries.
 
-    seconds: length of each continuation. For dead_for_good, frechet and in_range see
+    primes, seconds: number of continuations, and length of each. For dead_for_good, frechet and in_range see
     :func:`rnnaudio.runs.codes.choice.health`.
     """
 
@@ -34,9 +34,9 @@ class ScoreEntry(TypedDict, total=False):
 
 
 class PlayingEntry(TypedDict):
-    """The record in ``playing.json``, see :class:`Playing`. In files of earlier versions, ``limits`` has other fields.
+    """The content of ``playing.json``; for most entries see :class:`Playing`.
 
-    n_updates: number of updates of training after which the choice was made.
+    n_updates: number of training updates before the choice. In files of earlier versions, ``limits`` has other fields.
     """
 
     parameters: Literal["best", "model"]
@@ -62,9 +62,9 @@ class Playing(NamedTuple):
         limits of real music, outside which a continuation counts as dead; None if unknown.
     training_frechet
         Frechet distance of training music to the validation music, for comparison with the distances in ``scores``;
-        None if not measured, because there is too little validation music or the file is of an earlier version.
+        None if not measured, because there is too little music or the file is of an earlier version.
     untried
-        number of settings still to try, if the choice was broken off; otherwise 0.
+        number of settings still to try, if the choice was interrupted; otherwise 0.
     """
 
     parameters: str
@@ -116,7 +116,9 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
 
 
 def _limits(record: dict[str, Plain] | None) -> AliveLimits | None:
-    """Restore saved limits; None for limits of an earlier version of the package, which had other fields."""
-    if record is None or record.keys() != {field.name for field in dataclasses.fields(AliveLimits)}:
+    """Restore saved limits; None for limits of an early version of the package, which had other fields."""
+    fields = dataclasses.fields(AliveLimits)
+    required = {field.name for field in fields if field.default is dataclasses.MISSING}
+    if record is None or not required <= record.keys() <= {field.name for field in fields}:
         return None
     return from_dict(AliveLimits, record)

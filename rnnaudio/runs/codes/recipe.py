@@ -1,4 +1,4 @@
-"""Runs over codes of spectra: a recurrent model predicts the probabilities of the next code, which is sampled."""
+"""Recipe ``codes``: a recurrent model predicts the probabilities of the next code of a spectrum, which is sampled."""
 
 import dataclasses
 from collections.abc import Set
@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from rnnaudio.data import AudioCorpus
-from rnnaudio.data.code_batches import CodeStreams, fixed_code_windows
+from rnnaudio.data.codec import Codec
 from rnnaudio.diagnostics.subject import Subject
-from rnnaudio.objectives import NextCodes
-from rnnaudio.runs.bits import bits_by_counts, fitting
+from rnnaudio.runs.bits import BitsRecipe, bits_by_counts, fitting
+from rnnaudio.runs.codes.batches import objective, training_batches, validation_windows
+from rnnaudio.runs.codes.ceiling import in_range_through
 from rnnaudio.runs.codes.choice import choose
-from rnnaudio.runs.codes.config import HOPS_PER_WINDOW, CodesConfig, fitted
+from rnnaudio.runs.codes.config import HOPS_PER_WINDOW, CodesConfig, fitted, prime_seconds
 from rnnaudio.runs.codes.fixed import FIXED
 from rnnaudio.runs.codes.model import (
     CODEC,
     build_model,
     check_corpus,
-    encoded,
     fitted_codec,
     load_codec,
     saved_codec,
@@ -30,15 +30,17 @@ from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.judging import Sound
 from rnnaudio.runs.lengths import Need, Needs
-from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared, Recipe
+from rnnaudio.runs.recipe import TOY_FRAME, Page, Prepared
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.toys import MELODIES, RATE_HZ
 from rnnaudio.training import checkpoint
 
 TOY_CODES = 16
 
+FOREIGN = 1.5  # times as much lost as of the music that a codec was fitted to
 
-class CodesRecipe(Recipe[CodesConfig]):
+
+class CodesRecipe(BitsRecipe[CodesConfig]):
     """Runs of an LSTM over codes of spectra, which generate music for minutes."""
 
     name = "codes"
@@ -62,9 +64,9 @@ class CodesRecipe(Recipe[CodesConfig]):
         return fitted(config, corpus.train.seconds, corpus.sample_rate_hz)
 
     def needs(self, config: CodesConfig, corpus: AudioCorpus) -> Needs:
-        """Least lengths of pieces, see the base class: the ``n_steps`` + 1 frames of a sequence of codes.
+        """Return the least lengths of pieces (see the base class): the ``n_steps`` + 1 frames of a code sequence.
 
-        Training on joined pieces needs only pieces of one window of the codec.
+        For training on joined pieces, one window of the codec per piece suffices.
         """
         window = config.window_samples + config.n_steps * config.hop_samples
         alone = Need(corpus.train, window, "n_steps")
@@ -74,30 +76,28 @@ class CodesRecipe(Recipe[CodesConfig]):
     def least_prime_samples(self, config: CodesConfig) -> int:
         return config.window_samples
 
-    def may_change(self, config: CodesConfig) -> Set[str]:
-        return {"minutes", "checkpoint_minutes", "preflight", "back_off"}
+    def prime_seconds(self, config: CodesConfig, sample_rate_hz: int) -> float:
+        return prime_seconds(config)
 
-    def in_words(self, loss: float) -> str:
-        return f"{loss:.3f} bits a frame"
+    def may_change(self, config: CodesConfig) -> Set[str]:
+        return super().may_change(config) | {"choice_minutes"}
 
     def prepare(self, config: CodesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
         """Fit the codec (or load that of ``run_dir``), encode the music, and build the model.
 
-        If ``run_dir`` is a run on other music, the share of this music's variance that its codec loses is measured.
         The training split is encoded as it is and in each transposition of the config, the validation split as it is.
-        The share of the variance that the codec loses is printed. RnnaudioError for pieces too short or too few.
+        The share of the variance that the codec loses is printed. It is a share of the variance of the music on which
+        the codec was fitted or, if ``run_dir`` holds a run on other music, of the training music in ``corpus``.
+        RnnaudioError for pieces too short or too few.
         """
-        codec = load_codec(run_dir) if run_dir else fitted_codec(config, corpus)
-        if run_dir and checkpoint.exists(run_dir) and SavedRun.read(run_dir).is_on_other_music(corpus):
-            codec = dataclasses.replace(codec, lost=codec.lost_of(corpus.train))
+        codec = kept_codec(run_dir, corpus) if run_dir else fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
         sequences = training_codes(corpus.train, codec, config)
-        batches = CodeStreams(sequences, n_steps=config.n_steps, batch_size=config.batch_size, seed=config.seed)
-        validation = fixed_code_windows(tuple(encoded(corpus.valid, codec)), config.n_steps, config.batch_size)
+        validation = validation_windows(config, codec, corpus.valid)
         return Prepared(
             build_model(config, codec),
-            NextCodes(own_share=config.own_share, own_rise=config.max_updates),
-            batches,
+            objective(config),
+            training_batches(config, codec, sequences),
             validation,
             fitting(config, config.patience),
             corpus.train.pieces,
@@ -109,7 +109,7 @@ class CodesRecipe(Recipe[CodesConfig]):
         return loaded(config, saved)
 
     def finish(self, run_dir: Path, corpus: AudioCorpus) -> None:
-        """Choose the parameters and temperatures on validation music; see :func:`choose`."""
+        """Choose parameters and temperatures on validation music, and save the choice; see :func:`choose`."""
         choose(run_dir, corpus)
 
     def page(self, run: LoadedRun, corpus: AudioCorpus, sound: Sound, folder: Path) -> Page:
@@ -119,22 +119,42 @@ class CodesRecipe(Recipe[CodesConfig]):
     def subject(self, run: LoadedRun, corpus: AudioCorpus, run_dir: Path | None = None) -> Subject:
         """Make the subject of a diagnosis from the training music, untransposed; see the base class."""
         plain = dataclasses.replace(run, config=dataclasses.replace(run.config, transpose=()))
-        return super().subject(plain, corpus, run_dir)
+        subject = super().subject(plain, corpus, run_dir)
+        assert isinstance(run, CodesRun)
+        return dataclasses.replace(subject, through_codec=lambda: in_range_through(run.codec, corpus))
 
     def remedy(self, cause: str, config: CodesConfig, rate_factor: float = 1.0) -> str:
         return remedy(cause, config, rate_factor)
 
     def toy(self, config: CodesConfig) -> CodesConfig:
-        """The config for toy problems: one stage of 16 codes at most, no transpositions."""
+        """Return the config for toy problems: one stage, at most 16 codes, no transpositions, no sampled inputs."""
         return dataclasses.replace(
             config, transpose=(), n_stages=1, n_codes=min(config.n_codes or TOY_CODES, TOY_CODES), n_components=0,
             own_share=0.0, window_samples=0, hop_samples=0,
         )  # fmt: skip
 
     def toy_sizes(self, config: CodesConfig) -> tuple[int, int]:
-        """Samples per frame of toy sounds, and the number of samples that make four sequences of ``n_steps`` codes."""
+        """Return the samples per frame of toy sounds, and the samples for four sequences of ``n_steps`` codes."""
         hop = fitted(config, 0.0, RATE_HZ).hop_samples
         return TOY_FRAME, 4 * (config.n_steps + HOPS_PER_WINDOW) * hop
 
 
 CODES = CodesRecipe()
+
+
+def kept_codec(run_dir: Path, corpus: AudioCorpus) -> Codec:
+    """Load the codec of a run; if the run is on other music than ``corpus``, measure the codec's loss on ``corpus``.
+
+    The loss, a share of the variance of the training music, 0 to 1, becomes the codec's ``lost``. A note is printed if
+    it is much more than the loss on the music of the run.
+    """
+    codec = load_codec(run_dir)
+    if not checkpoint.exists(run_dir) or not SavedRun.read(run_dir).is_on_other_music(corpus):
+        return codec
+    lost = codec.lost_of(corpus.train)
+    if lost > FOREIGN * codec.lost:
+        print(
+            f"note: the codec of the run leaves {100 * lost:.0f} % of the variance of this music, and of its own "
+            f"{100 * codec.lost:.0f} %: a run from nothing, without --from, fits a codec to this music"
+        )
+    return dataclasses.replace(codec, lost=lost)

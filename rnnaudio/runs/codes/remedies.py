@@ -1,4 +1,4 @@
-"""The settings that repair what a diagnosis found in a run over codes."""
+"""Settings that repair the causes found by a diagnosis of a run over codes."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ MUCH_DROPOUT = 0.5
 
 
 def remedy(cause: str, config: CodesConfig, rate_factor: float = 1.0) -> str:
-    """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
+    """Return the options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
 
     rate_factor: factor of the learning rate, used if a cause is repaired by another learning rate.
     """

@@ -25,7 +25,7 @@ FRAMES_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class CodesRun(LoadedRun):
-    """A trained run over codes; playing: the settings with which it generates, see :func:`load_playing`."""
+    """A trained run over codes; ``playing`` holds the settings with which it generates, see :func:`load_playing`."""
 
     config: CodesConfig
     model: CodeModel
@@ -43,6 +43,8 @@ class CodesRun(LoadedRun):
     @property
     def note(self) -> str:
         scores, untried = self.playing.scores, self.playing.untried
+        if not scores and untried:
+            return "how this run plays was not chosen, as its training was short: it plays as learnt, at temperature 1"
         if not scores:
             return "how this run plays was not chosen yet: `rnnaudio report` does"
         if untried:
@@ -53,7 +55,7 @@ class CodesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime by :meth:`coded_blocks`, see the base class; at_once: one frame per block."""
+        """Continue each prime, in blocks (see the base class); with ``at_once`` a block is one frame, else 32."""
         schedule, n = sampling.schedule(self.temperature), 1 if at_once else FRAMES_AT_ONCE
         blocks = self.coded_blocks(primes, n_samples, schedule, seed=sampling.seed, n_at_once=n)
         return (block.audio for block in blocks)
@@ -67,7 +69,7 @@ class CodesRun(LoadedRun):
         seed: int | None = None,
         n_at_once: int = FRAMES_AT_ONCE,
     ) -> Iterator[Block]:
-        """Continue each prime, (n,) standardised samples, all of equal length, in blocks; see :func:`continue_audio`.
+        """Continue the primes, (n,) standardised samples each, of equal length; yield blocks (:func:`continue_audio`).
 
         schedule: sampling over the continuation; None: the run's chosen temperature throughout. Stages after the first
         are always sampled at the run's chosen detail temperature. seed: random seed of the sampling; None: the run's
@@ -85,7 +87,16 @@ class CodesRun(LoadedRun):
         )
 
     def networks(self) -> dict[str, Network]:
-        """The sampling of a frame, and under ``-encoder`` the encoder of a prime; see the base class."""
+        """Make the networks to export: "" samples a frame, "-encoder" encodes a prime; see the base class.
+
+        RnnaudioError for a run with long-term prediction.
+        """
+        if self.model.long_term is not None:
+            raise RnnaudioError(
+                f"the run has long_term {self.config.long_term!r}: it predicts from frames whole beats back, and the "
+                "beat is found outside its network, by a program that ONNX does not hold; play it with `rnnaudio "
+                "generate`, or export a run with long_term 'no'"
+            )
         step, stft = step_network(self.model, self.codec), self.codec.stft
         names = ("window_samples", "hop_samples", "window")
         later = [self.playing.detail_temperature] * (self.model.n_stages - 1)
@@ -97,12 +108,16 @@ class CodesRun(LoadedRun):
         return {"": step, "-encoder": encoder_network(self.codec)}
 
     def playing_as(self, playing: Playing) -> "CodesRun":
-        """A copy of the run that generates with other settings; its parameters stay as loaded."""
+        """Return a copy of the run that generates with the settings ``playing``; its parameters stay as loaded."""
         return replace(self, playing=playing)
 
 
 def loaded(config: CodesConfig, saved: SavedRun, parameters: str | None = None) -> CodesRun:
-    """Load a saved run with its ``best`` or latest (``model``) parameters; None: those chosen after training."""
+    """Load a saved run with its parameters ``best`` (lowest validation loss) or ``model`` (the last).
+
+    parameters: one of these names; None: the parameters that were chosen after training. RnnaudioError if codec or
+    chosen settings are missing, damaged, or of another run.
+    """
     codec, playing = load_codec(saved.run_dir), load_playing(saved.run_dir, saved.record["n_updates"])
     _check_parts(config, codec, playing, saved)
     model = build_model(config, codec, saved.sparing_generator())
@@ -111,7 +126,7 @@ def loaded(config: CodesConfig, saved: SavedRun, parameters: str | None = None) 
 
 
 def _check_parts(config: CodesConfig, codec: Codec, playing: Playing, saved: SavedRun) -> None:
-    """RnnaudioError if the codec or the limits of real music, files beside the checkpoint, are of another run."""
+    """Raise RnnaudioError if codec or limits, which are files beside the checkpoint, belong to another run."""
     rate, stft = rate_of(saved.record), codec.stft
     wanted = config.window_samples, config.hop_samples, rate
     got = stft.window_samples, stft.hop_samples, stft.sample_rate_hz or rate

@@ -1,1 +1,1 @@
-"""Several runs on one page, to listen, look and compare."""
+"""Comparison of several runs on one page, by ear and by figures."""

@@ -1,7 +1,7 @@
-"""Several runs on one page: the same prime continued by each, at one loudness, with their curves and settings.
+"""Command `compare`: one page with the same prime continued by several runs, at one loudness.
 
-In a blind comparison the page names no run: a key file beside it does, and :mod:`rnnaudio.runs.voting` counts the
-votes that the page saves.
+The page has learning curves and settings, too. In a blind comparison it names no run; a key file beside it does, and
+:mod:`rnnaudio.runs.voting` counts the votes that the page saves.
 """
 
 from collections.abc import Sequence
@@ -19,21 +19,21 @@ MOST_SECONDS = 600.0  # of each sound: a page of hours would fit into no browser
 
 
 def compare(places: Sequence[Path], out: Path, asked: Asked, *, overwrite: bool = False) -> str:
-    """Write the page ``out`` on the runs in ``places``; returns sentences on what was written and what was left out.
+    """Write the page ``out`` on the runs in ``places``; return text on what was written and what was left out.
 
     places: folders of runs, or folders with runs in or below them; a run that is named twice appears once. Runs that
-    cannot be loaded or played are left out and named.
+    cannot be loaded or played are left out, with the reason.
 
-    RnnaudioError if fewer than two runs are left, if no corpus of theirs is there to take a prime from and none is
-    given, for lengths out of range, if ``out`` does not end in .html, or exists and ``overwrite`` is off, or cannot be
-    written. In a blind comparison the same holds for the key.
+    RnnaudioError if fewer than two runs are left, if no corpus of the runs is found for a prime and no file is given,
+    for lengths out of range, if ``out`` does not end in .html, or if page or key (of a blind comparison) cannot be
+    written, or exist and ``overwrite`` is off.
     """
     _check(asked)
     if out.suffix.lower() != ".html":
         raise RnnaudioError(f"{out}: expected a name that ends in .html")
     key = out.with_suffix(".key.json")
     for target in (out, key) if asked.blind else (out,):
-        _check_target(target, overwrite)
+        check_target(target, overwrite)
     entries, left_out = entries_in(places)
     _require_two(entries, left_out)
     stretch = stretch_of(entries, asked)
@@ -47,9 +47,9 @@ def compare(places: Sequence[Path], out: Path, asked: Asked, *, overwrite: bool 
     else:
         write_open(out, entries, clips, lives, stretch)
     notes = [f"left out: {visible(reason)}" for reason in left_out]
-    which = f"; which is which: {key}, for `rnnaudio votes`" if asked.blind else ""
+    which = f"; which is which: {visible(key)}, for `rnnaudio votes`" if asked.blind else ""
     size = f"{out.stat().st_size / 1e6:.1f} MB"
-    return "\n".join([*notes, f"wrote {out}: {len(entries)} runs, {size}{which}"])
+    return "\n".join([*notes, f"wrote {visible(out)}: {len(entries)} runs, {size}{which}"])
 
 
 def _check(asked: Asked) -> None:
@@ -64,7 +64,8 @@ def _check(asked: Asked) -> None:
         check_seconds(asked.prime_seconds, "prime_seconds")
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(target: Path, overwrite: bool) -> None:
+    """Raise RnnaudioError if ``target`` cannot be written, or if it exists and ``overwrite`` is off."""
     if not target.parent.is_dir():
         raise RnnaudioError(f"{target}: there is no folder {target.parent}; make it, or name another")
     if target.is_dir():

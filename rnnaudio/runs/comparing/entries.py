@@ -1,4 +1,4 @@
-"""The runs of a comparison: found in folders, loaded, and each with a name of its own."""
+"""The runs of a comparison: they are found in folders, loaded, and given different names."""
 
 import dataclasses
 import os
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rnnaudio import models
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.listing import Row, mark_differing, row_of, run_folders
@@ -20,7 +21,7 @@ RESERVED = {RECORDING, "setting"}  # names of a sound and of a column that are n
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A run that takes part, by the name it has on the page."""
+    """A run of a comparison; name: its name on the page; row: its row in a list of runs."""
 
     name: str
     run_dir: Path
@@ -30,7 +31,7 @@ class Entry:
 
 
 def entries_in(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
-    """Load the runs in the given folders; returns (entries in order, reasons for those that were left out)."""
+    """Load the runs in the given folders; return (entries in order, reasons for those left out)."""
     left_out: list[str] = []
     folders: dict[Path, Path] = {}
     for place in map(Path, places):
@@ -49,7 +50,7 @@ def entries_in(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
 
 def _below(place: Path, left_out: list[str]) -> list[Path]:
     if not place.is_dir():
-        left_out.append(f"{place}: expected a folder, of a run or with runs")
+        left_out.append(models.refusal(place) or f"{place}: expected a folder, of a run or with runs")
         return []
     found = list(run_folders(place, lambda error: left_out.append(f"{error.filename}: {error.strerror}")))
     if not found:
@@ -58,7 +59,7 @@ def _below(place: Path, left_out: list[str]) -> list[Path]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """Names of runs: their paths below the folder that they have in common, numbered where they look the same."""
+    """Return names for runs: their paths below their common folder, with numbers where names are equal."""
     whole = [os.path.abspath(folder) for folder in folders]
     common = os.path.commonpath(whole) if len(whole) > 1 else ""
     names: list[str] = []

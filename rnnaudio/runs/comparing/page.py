@@ -1,24 +1,29 @@
-"""The page of a comparison, with the names of the runs or without."""
+"""The page of a comparison, open or blind: with or without the names of the runs."""
 
 import json
 import random
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rnnaudio import plots
 from rnnaudio.atomic import replacing
-from rnnaudio.audio.clip import Clip
 from rnnaudio.metrics import Alive
-from rnnaudio.report import Deck, write_report
+from rnnaudio.report import Deck, Pressed, write_report
 from rnnaudio.runs.comparing.entries import RECORDING, Entry
 from rnnaudio.runs.comparing.sounds import Stretch
-from rnnaudio.runs.diagnosis.saved import saved_causes
+from rnnaudio.runs.diagnosis.saved import saved_causes, saved_nothing_found
+from rnnaudio.text import in_shell
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ABOUT = (
     "All go on from the same prime, and all are equally loud by ITU-R BS.1770, as far as 12 dB of gain can make them. "
     "How long one sounds like music is measured, by the music of its own corpus, and nobody listened. Listen yourself."
+)
+COMPARABLE = (
+    "Validation is the loss on music kept aside, lower is better. It can be compared between runs of one recipe on "
+    "the same music, with the same target and scale; otherwise it is another quantity. Seconds alive can be compared."
 )
 ABOUT_BLIND = (
     "All go on from the same prime, and are about equally loud. Which is which is in the key, a file that belongs to "
@@ -29,11 +34,15 @@ ABOUT_BLIND = (
 def write_open(
     out: Path,
     entries: Sequence[Entry],
-    clips: dict[str, Clip],
+    clips: dict[str, Pressed],
     lives: dict[str, Alive | None],
     stretch: Stretch,
 ) -> None:
-    """Write the page with the names of all runs."""
+    """Write the page of an open comparison, with the names of all runs.
+
+    clips: sounds by name. lives: how long the sound of each run stays alive, by name; None: not measured. The
+    descriptions of the runs are added to ``clips``.
+    """
     for entry in entries:
         clip = clips[entry.name]
         clips[entry.name] = clip._replace(words=f"{_in_words(entry, lives[entry.name])} {clip.words}")
@@ -49,26 +58,28 @@ def write_open(
             **{f"Settings that differ: {recipe}": _settings(entries, recipe, differing=True) for recipe in recipes},
             **{f"Settings in common: {recipe}": _settings(entries, recipe, differing=False) for recipe in recipes},
         },
+        explanations={"Runs": COMPARABLE},
     )
 
 
-def _curves(entries: Sequence[Entry], recipe: str) -> list[tuple[str, bytes]]:
-    """Caption and picture of the learning curves of the runs of a recipe, whose losses have one unit."""
+def _curves(entries: Sequence[Entry], recipe: str) -> list[tuple[str, plots.Drawn]]:
+    """Plot the learning curves of the runs of a recipe, whose losses have one unit; return [(caption, picture)]."""
     of_recipe = [entry for entry in entries if entry.recipe.name == recipe and entry.run.history]
     if not of_recipe:
         return []
     histories = {entry.name: entry.run.history for entry in of_recipe}
-    figure = plots.compared_curves_figure(histories, quantity=of_recipe[0].recipe.quantity)
-    return [(f"Learning curves: {recipe}", plots.rendered(figure))]
+    one = of_recipe[0].recipe
+    draw = partial(plots.compared_curves_figure, histories, quantity=one.quantity, decibel=one.decibel)
+    return [(f"Learning curves: {recipe}", plots.drawn(draw))]
 
 
 def _in_words(entry: Entry, life: Alive | None) -> str:
-    """Describe a run for a listener: how long it stays alive, its loss, and the first cause that was found."""
+    """Describe a run for a listener: how long its sound stays alive, its loss, and the first cause of a diagnosis."""
     causes = saved_causes(entry.run_dir)
     if causes is None:
-        found = f"none that can be read (rnnaudio diagnose {entry.run_dir})"
+        found = f"none that can be read (rnnaudio diagnose {in_shell(entry.run_dir)})"
     else:
-        found = f"{causes[0]['name']}: {causes[0]['evidence']}" if causes else "no mistake found"
+        found = f"{causes[0]['name']}: {causes[0]['evidence']}" if causes else saved_nothing_found(entry.run_dir)
     validation = f"Validation: {entry.row.validation}. " if entry.row.validation else ""
     return f"Recipe {entry.recipe.name}. Alive: {_alive(life)}. {validation}Diagnosis: {found}."
 
@@ -94,7 +105,7 @@ def _as_row(entry: Entry, life: Alive | None) -> dict[str, object]:
 
 
 def _settings(entries: Sequence[Entry], recipe: str, *, differing: bool) -> list[dict[str, object]]:
-    """Rows of settings: those that differ, with the value of each run, or those in common, with their one value."""
+    """Make rows of settings: those that differ, with the value of each run, or those in common, with one value."""
     rows = [entry.row for entry in entries if entry.recipe.name == recipe]
     names = [name for name in rows[0].settings if (name in rows[0].differing) == differing]
     if differing:
@@ -102,8 +113,8 @@ def _settings(entries: Sequence[Entry], recipe: str, *, differing: bool) -> list
     return [{"setting": name, "value": str(rows[0].settings[name])} for name in names]
 
 
-def write_blind(out: Path, key: Path, entries: Sequence[Entry], clips: dict[str, Clip], stretch: Stretch) -> None:
-    """Write the page without names, in an order left to chance, and the key to it, both or neither."""
+def write_blind(out: Path, key: Path, entries: Sequence[Entry], clips: dict[str, Pressed], stretch: Stretch) -> None:
+    """Write the page without names, with the sounds in random order, and the key to it, both or neither."""
     page = secrets.token_hex(8)
     folders = {RECORDING: RECORDING} | {entry.name: str(entry.run_dir) for entry in entries}
     names = list(clips)
@@ -127,6 +138,6 @@ def write_blind(out: Path, key: Path, entries: Sequence[Entry], clips: dict[str,
 
 
 def letter(number: int) -> str:
-    """A to Z, then AA, AB, ... for numbers from 0."""
+    """Return the label of a sound: A to Z, then AA, AB, ... for numbers from 0."""
     before, k = divmod(number, len(LETTERS))
     return (letter(before - 1) if before else "") + LETTERS[k]

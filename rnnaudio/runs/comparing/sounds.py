@@ -1,4 +1,4 @@
-"""The sounds of a comparison: the same prime, continued by each run, at one loudness."""
+"""Sounds of a comparison: the same prime, continued by each run, at one loudness."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,25 +8,24 @@ import numpy as np
 from rnnaudio.audio import resample
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.clip import Clip
-from rnnaudio.audio.levels import limited, loudness_lufs
+from rnnaudio.audio.loudness import at_loudness, loudness_lufs
 from rnnaudio.data import AudioCorpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import Alive, alive_seconds
+from rnnaudio.report import Pressed, pressed
 from rnnaudio.runs.comparing.entries import RECORDING, Entry
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.judging import judge, prime_and_continuation
 from rnnaudio.runs.primes import Primes
 from rnnaudio.text import visible
 
-MOST_GAIN_DB = 12.0
-
 
 class Asked(NamedTuple):
-    """Request for a comparison.
+    """Options of a comparison.
 
-    prime: file, or place in the test split of the first run whose corpus is there. prime_seconds: None for the longest
-    prime that a recipe of the runs asks for. seconds: length of each continuation. seed: random seed of the sampling;
-    None: each run's own. blind: True to hide the names.
+    prime: a file, or the number of an excerpt of the test split of the first run whose corpus is found. prime_seconds:
+    length of the prime; None: the longest that a recipe of the runs uses. seconds: length of each continuation. seed:
+    random seed of the sampling; None: each run's own. blind: True to hide the names.
     """
 
     prime: Primes
@@ -37,7 +36,7 @@ class Asked(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """The prime and how the recording goes on, empty if unknown: (n,) samples on the scale of the recording."""
+    """A prime and its continuation in the recording, empty if unknown: (n,) samples on the scale of the recording."""
 
     prime: Audio
     original: Audio
@@ -50,12 +49,11 @@ class Stretch(NamedTuple):
 
 
 def stretch_of(entries: Sequence[Entry], asked: Asked) -> Stretch:
-    """Read the prime, and its true continuation if it comes from a corpus.
+    """Read the prime, and its continuation in the recording if the prime comes from a corpus.
 
-    RnnaudioError if no corpus of the runs is there and no file is named, or for a prime without a sample.
+    RnnaudioError if no corpus of the runs is found and no file is named, or for a prime without a sample.
     """
-    longest = max(entry.recipe.prime_seconds(entry.run.config, entry.run.sample_rate_hz) for entry in entries)
-    seconds = asked.prime_seconds or longest
+    seconds = asked.prime_seconds or longest_prime(entries)
     if round(seconds * entries[0].run.sample_rate_hz) < 1:
         raise RnnaudioError(f"prime_seconds is {seconds:g}: no sample at that rate; ask for more")
     first = entries[0].run
@@ -65,7 +63,7 @@ def stretch_of(entries: Sequence[Entry], asked: Asked) -> Stretch:
     for entry in entries:
         try:
             with entry.run.open_corpus() as corpus:
-                stretch = _of_corpus(corpus, asked.prime.place, seconds, asked.seconds)
+                stretch = stretch_in(corpus, asked.prime.place, seconds, asked.seconds)
         except (RnnaudioError, OSError):
             continue
         print(f"prime: {stretch.seconds:.3g} s of the test split of {visible(corpus.path)}", flush=True)
@@ -74,7 +72,13 @@ def stretch_of(entries: Sequence[Entry], asked: Asked) -> Stretch:
     raise RnnaudioError(f"no prime: no corpus of these runs is where it was ({gone}); name one with --prime-file")
 
 
-def _of_corpus(corpus: AudioCorpus, index: int, prime_seconds: float, seconds: float) -> Stretch:
+def longest_prime(entries: Sequence[Entry]) -> float:
+    """Return the length in seconds of the longest prime that a recipe of the runs uses."""
+    return max(entry.recipe.prime_seconds(entry.run.config, entry.run.sample_rate_hz) for entry in entries)
+
+
+def stretch_in(corpus: AudioCorpus, index: int, prime_seconds: float, seconds: float) -> Stretch:
+    """Read prime ``index`` of the test split, and its continuation in the recording, at most ``seconds`` long."""
     rate = corpus.sample_rate_hz
     prime_seconds = corpus.test.prime_length(prime_seconds)
     whole = corpus.restore(prime_and_continuation(corpus.test, index, prime_seconds, seconds))
@@ -84,12 +88,14 @@ def _of_corpus(corpus: AudioCorpus, index: int, prime_seconds: float, seconds: f
 
 def clips_of(
     entries: Sequence[Entry], stretch: Stretch, asked: Asked, left_out: list[str]
-) -> tuple[dict[str, Clip], dict[str, Alive | None]]:
-    """Let each run continue the prime; returns clips and lives by name, the recording, if any, first among the clips.
+) -> tuple[dict[str, Pressed], dict[str, Alive | None]]:
+    """Continue the prime by each run; return (clips, lives) by name.
 
-    Runs that cannot are added to ``left_out``, with the reason.
+    A clip is the prime followed by its continuation. The clip of the recording, if its continuation is known, comes
+    first. Lives state how long the continuation by each run stays alive; None if the limits of real music are unknown.
+    Runs that fail are added to ``left_out``, with the reason. The samples of only one run at a time are in memory.
     """
-    clips: dict[str, Clip] = {}
+    clips: dict[str, Pressed] = {}
     lives: dict[str, Alive | None] = {}
     target = loudness_lufs(np.concatenate([stretch.prime, stretch.original]), stretch.sample_rate_hz)
     if len(stretch.original):
@@ -97,7 +103,7 @@ def clips_of(
     for k, entry in enumerate(entries, 1):
         print(f"{k} of {len(entries)}: {visible(entry.name)}", flush=True)
         try:
-            prime, generated, stopped = _continued(entry.run, stretch, asked)
+            prime, generated, stopped = continued(entry.run, stretch, asked)
         except (RnnaudioError, MemoryError) as error:
             left_out.append(f"{entry.run_dir}: {error or 'too little memory'}")
             continue
@@ -106,8 +112,12 @@ def clips_of(
     return clips, lives
 
 
-def _continued(run: LoadedRun, stretch: Stretch, asked: Asked) -> tuple[Audio, Audio, str]:
-    """The prime at the run's rate, what the run generates after it, and why it ended early."""
+def continued(run: LoadedRun, stretch: Stretch, asked: Asked) -> tuple[Audio, Audio, str]:
+    """Continue the prime of a stretch by a run.
+
+    Returns (prime at the run's sample rate, continuation, reason why it ended early or ""). In a blind comparison a
+    continuation that ended early is padded with silence.
+    """
     rate, prime = run.sample_rate_hz, stretch.prime
     if stretch.sample_rate_hz != rate:
         prime = resample(prime, stretch.sample_rate_hz, rate)
@@ -120,7 +130,7 @@ def _continued(run: LoadedRun, stretch: Stretch, asked: Asked) -> tuple[Audio, A
 
 
 def _life(run: LoadedRun, generated: Audio, stopped: str, prime: Audio) -> Alive | None:
-    """Measure how long the sound stays alive; None if the music of the run's corpus is not known."""
+    """Measure how long the sound stays alive; None if the run's corpus and its limits of real music are missing."""
     try:
         with run.open_corpus() as corpus:
             return judge(generated, corpus, stopped, prime)
@@ -129,10 +139,10 @@ def _life(run: LoadedRun, generated: Audio, stopped: str, prime: Audio) -> Alive
         return None if limits is None else alive_seconds(generated, run.sample_rate_hz, limits, prime)
 
 
-def _clip(audio: Audio, rate: int, target_lufs: float) -> Clip:
-    """The sound at the target's loudness, with its gain in words; by 12 dB at most, so that silence stays silent."""
-    audio = np.nan_to_num(audio, posinf=1.0, neginf=-1.0)
-    difference = target_lufs - loudness_lufs(audio, rate)
-    gain_db = float(np.clip(difference, -MOST_GAIN_DB, MOST_GAIN_DB)) if np.isfinite(difference) else 0.0
-    within, _ = limited((10.0 ** (gain_db / 20.0) * audio).astype(np.float32), rate)
-    return Clip(within, rate, f"Gain {gain_db:+.1f} dB.")
+def _clip(audio: Audio, rate: int, target_lufs: float) -> Pressed:
+    """Make a clip of the sound at the loudness ``target_lufs``, with the gain in words.
+
+    The gain is 12 dB at most, so that silence stays silent.
+    """
+    within, gain_db = at_loudness(audio, rate, target_lufs)
+    return pressed(Clip(within, rate, f"Gain {gain_db:+.1f} dB."))

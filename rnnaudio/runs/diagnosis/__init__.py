@@ -1,1 +1,1 @@
-"""Diagnosis of trained runs, and toy problems before training."""
+"""Diagnosis of trained runs, and toy problems that are tried before training."""

@@ -1,4 +1,7 @@
-"""Diagnosis of a run that generates poor sound: measure its model, training and free run, and report the causes."""
+"""Diagnosis of a run that generates poor sound: measure its model, training and free run, and report the causes.
+
+In a free run, the model continues a prime from its own outputs.
+"""
 
 import math
 from pathlib import Path
@@ -47,8 +50,9 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun 
     """Format a diagnosis for printing.
 
     The text lists the causes, each with evidence, advice, and the options or commands that repair it; then the errors
-    on validation windows, the examinations that were impossible, and a description of the free run. saved: the run, if
-    it is saved; see :func:`actions`.
+    on validation windows, the examinations that were impossible, and a description of the free run.
+
+    recipe, config: those of the run. saved: the run, if it is saved; see :func:`actions`.
     """
     causes = [
         _described(k, cause, actions(cause, recipe, config, saved)) for k, cause in enumerate(diagnosis.causes, 1)
@@ -63,17 +67,18 @@ def as_text(diagnosis: Diagnosis, recipe: Recipe[C], config: C, saved: SavedRun 
 
 
 def nothing_found(recipe: Recipe[C], config: C) -> str:
-    """Text for a run without a mistake.
+    """Make a sentence for a run in which the diagnosis found no mistake.
 
-    A model trained by squared error predicts a mean, which fades when fed back, however well it is trained: the text
-    names options that avoid this. For other models it advises more music, more training, or a larger model.
+    A model trained by squared error predicts a mean, which fades when it is fed back, however well the model is
+    trained: the sentence names options that avoid this. For other models it advises more music, more training, or a
+    larger model.
     """
     sampling = recipe.remedy("noiseless-feedback", config)
     return NOTHING_FOUND + (OF_A_MEAN + sampling if sampling else OF_MORE)
 
 
 def unanswered(measured: Measurements) -> list[str]:
-    """One line for each reason why examinations were impossible, with the names of these examinations."""
+    """List the reasons why examinations were impossible, a line each, with the names of these examinations."""
     reasons = sorted(set(measured.unanswered.values()))
     names = {reason: [name for name, why in measured.unanswered.items() if why == reason] for reason in reasons}
     return [f"not examined ({', '.join(names[reason])}): {reason}" for reason in reasons]
@@ -87,7 +92,10 @@ def _described(number: int, cause: Cause, typed: list[str]) -> str:
 
 
 def free_run(measured: Measurements) -> str:
-    """Describe the free run: its level compared with that of its prime, and its course; empty if there was none."""
+    """Describe the free run: its level compared with its prime's, and whether it lives, fades, freezes or loops.
+
+    The text is empty if there was no free run.
+    """
     prime, played = np.split(measured.level_db, [measured.n_prime_frames])
     if not len(prime) or not len(played):
         return ""
@@ -104,7 +112,7 @@ def free_run(measured: Measurements) -> str:
 
 
 def survival_in_words(measured: Measurements) -> str:
-    """A sentence on how long the free run was alive and what it died of; empty if it was not judged."""
+    """Make a sentence on how long the free run stayed alive, and why it died; empty if that was not measured."""
     life = measured.life
     if life is None:
         return ""

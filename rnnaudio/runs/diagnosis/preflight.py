@@ -1,10 +1,10 @@
 """Toy problems before a real run: can this model, with this optimizer, loss and batches, learn something easy?
 
-In 2016 no toy problem was tried, although the code had a sine generator. For each toy problem, a new model with the
-run's own settings is trained on simple sound, and its loss is compared with that of a model that has learnt nothing.
-The loss of a model over frames is always measured on the target that the name of its strategy implies, at all steps,
-without noise. So a problem that is passed confirms target, loss, optimizer and model together, and a problem that is
-failed can be diagnosed on a sound as simple as a sine.
+For each toy problem, a new model with the run's own settings is trained on a simple sound, and its loss is compared
+with that of a model that has learnt nothing. The loss of a model over frames is always measured on the target that the
+name of its strategy implies, at all steps, without noise. So a passed problem confirms target, loss, optimizer and
+model together, and a failed problem can be diagnosed on a sound as simple as a sine. (In 2016 no toy problem was
+tried, although the code had a generator of sines.)
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ class Attempt(NamedTuple):
     in_words
         function that formats a loss with its unit.
     diagnosis
-        the diagnosis of a model that failed; None if the problem was passed.
+        the diagnosis of the model, if it failed; None if it passed.
     """
 
     problem: ToyProblem
@@ -59,7 +59,7 @@ class Attempt(NamedTuple):
 
     @property
     def wanted(self) -> float:
-        """The highest loss with which the problem is passed."""
+        """The highest loss at which the problem counts as passed."""
         return self.problem.pass_share * self.blank_loss
 
     @property
@@ -77,7 +77,7 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True)
 class Reached:
-    """Stopping rule: stop when the validation loss is ``loss`` or less; the best parameters have the lowest loss."""
+    """Stopping rule: stop once the validation loss is ``loss`` or less; the best parameters have the lowest loss."""
 
     loss: float
 
@@ -85,7 +85,7 @@ class Reached:
         return StoppingState()
 
     def update(self, state: StoppingState, loss: float) -> StoppingState:
-        """Return the state after one more validation, which gave ``loss``."""
+        """Return the state after one more validation, with the loss ``loss``."""
         improved = loss < state.best_loss
         should_stop = loss <= self.loss
         return state._replace(
@@ -98,9 +98,10 @@ class Reached:
 
 
 def attempts(recipe: Recipe[C], config: C, problems: tuple[ToyProblem, ...] | None = None) -> Iterator[Attempt]:
-    """Try the problems (None: the recipe's own) in turn and yield each result; stop after the first failure.
+    """Try toy problems in turn; yields the result of each, and ends after the first failure.
 
-    RnnaudioError for settings from which no model can be built, and for a step that does not fit into memory.
+    problems: None for the recipe's own. RnnaudioError for settings from which no model can be built, and for a
+    training step that does not fit into memory.
     """
     for problem in recipe.problems if problems is None else problems:
         print(f"{problem.name}: {problem.max_updates} updates at most ...", file=sys.stderr, flush=True)
@@ -160,7 +161,7 @@ def _trained(prepared: Prepared, validation: Sequence[Any], problem: ToyProblem,
 def saved_toy(
     recipe: Recipe[C], config: C, corpus: AudioCorpus, prepared: Prepared, run: Run, folder: Path
 ) -> SavedRun:
-    """Make a saved run of the model trained on a toy problem; ``folder`` receives the files of ``prepared``.
+    """Make a saved run of the model trained on a toy problem, and write the files of ``prepared`` to ``folder``.
 
     The parameters are taken from the model, not from a checkpoint: training writes none if no loss was finite.
     """
@@ -180,7 +181,7 @@ def saved_toy(
 
 @dataclass(frozen=True, eq=False)
 class ToyCorpus(AudioCorpus):
-    """A corpus in memory; ``splits`` has its splits by name: train, valid and test."""
+    """A corpus in memory. ``splits``: its splits by name: train, valid and test."""
 
     splits: Mapping[str, Split]
 
@@ -189,7 +190,10 @@ class ToyCorpus(AudioCorpus):
 
 
 def toy_corpus(recipe: Recipe[C], config: C, problem: ToyProblem) -> ToyCorpus:
-    """Make a corpus of a toy problem's sound, standardised by :meth:`Recipe.toy_scale`; test and valid are equal."""
+    """Make a corpus of a toy problem's sound, standardised by :meth:`Recipe.toy_scale`.
+
+    Its splits test and valid are equal.
+    """
     frame_size, n_samples = recipe.toy_sizes(config)
     trained, validated = problem.sound(frame_size, max(round(LEAST_SECONDS * RATE_HZ), n_samples))
     scale = recipe.toy_scale(config, trained)
@@ -207,9 +211,9 @@ def spread(batches: Sequence[T], n: int) -> list[T]:
 
 
 def preflight(recipe: Recipe[C], config: C, report: Callable[[str], None] = print) -> bool:
-    """Try the recipe's toy problems up to the first that fails; returns True if all were passed.
+    """Try the recipe's toy problems until one fails; returns True if all were passed.
 
-    report: function that is called with text: the result of each problem, and the diagnosis of the one that failed.
+    report: function that gets each text: the result of each problem, and the diagnosis of the one that failed.
     """
     report("preflight: toy problems with these settings")
     for made in attempts(recipe, config):
@@ -222,6 +226,6 @@ def preflight(recipe: Recipe[C], config: C, report: Callable[[str], None] = prin
 
 
 def require(recipe: Recipe[C], config: C) -> None:
-    """Try the recipe's toy problems by :func:`preflight`; RnnaudioError unless all were passed."""
+    """Try the recipe's toy problems by :func:`preflight`; RnnaudioError unless all are passed."""
     if not preflight(recipe, config):
         raise RnnaudioError("preflight failed, so nothing was trained: change what it names, or leave out --preflight")

@@ -1,9 +1,10 @@
-"""A diagnosis in the folder of its run: its figures, its picture, and its part of the run's page."""
+"""The diagnosis of a run as saved in its folder: figures, picture, and a part of the run's report."""
 
 import dataclasses
 import json
 import math
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -31,7 +32,7 @@ ORDER = "The first is furthest upstream: later ones may follow from it, so mend 
 
 
 class CauseEntry(TypedDict):
-    """A cause in ``diagnosis.json``; actions: lines with options or commands that repair it."""
+    """A cause in ``diagnosis.json``. actions: options or commands that repair it, a line each."""
 
     name: str
     severity: Finite
@@ -41,7 +42,7 @@ class CauseEntry(TypedDict):
 
 
 def write_diagnosis(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
-    """Write ``diagnosis.json`` and ``diagnosis.png`` into the run's folder, both or neither; returns their paths.
+    """Write ``diagnosis.json`` and ``diagnosis.png`` to the run's folder, both or neither; returns their paths.
 
     Causes and picture are also added to the run's report, if there is one. RnnaudioError if another process writes to
     the folder (:mod:`rnnaudio.lock`).
@@ -55,9 +56,12 @@ def _written(run_dir: Path, diagnosis: Diagnosis) -> tuple[Path, Path]:
     targets = run_dir / FIGURES, run_dir / PICTURE
     content = json.dumps(_with_actions(run_dir, diagnosis), indent=2, allow_nan=False) + "\n"
     with ExitStack() as stack:
-        text, picture = (stack.enter_context(replacing(target)) for target in targets)
+        narrow = plots.narrow_path(run_dir / PICTURE)
+        text, picture, small = (stack.enter_context(replacing(target)) for target in (*targets, narrow))
         text.write_text(content, encoding="utf-8")
-        plots.diagnosis(diagnosis, picture)
+        both = plots.drawn(partial(plots.diagnosis_figure, diagnosis))
+        picture.write_bytes(both.wide)
+        small.write_bytes(both.narrow)
     found = saved_findings(run_dir)
     if found and (run_dir / PAGE).exists():
         replace_findings(run_dir / PAGE, found)
@@ -77,12 +81,12 @@ def _with_actions(run_dir: Path, diagnosis: Diagnosis) -> Plain:
 
 
 def measurements(diagnosis: Diagnosis) -> dict[str, object]:
-    """All measurements by name."""
+    """Return all measurements of a diagnosis, by name."""
     return {field.name: getattr(diagnosis.measured, field.name) for field in dataclasses.fields(Measurements)}
 
 
 def plain(value: object) -> Plain:
-    """Convert measurements to values for JSON; numbers that are not finite become None (null)."""
+    """Convert measurements to values that JSON can store; numbers that are not finite become None (null)."""
     if isinstance(value, Alive):
         return plain(value._asdict())
     if isinstance(value, dict):
@@ -95,9 +99,9 @@ def plain(value: object) -> Plain:
 
 
 def saved_findings(run_dir: Path) -> Findings | None:
-    """The diagnosis in a run's folder as a part of its page; None if there is none that can be read.
+    """Make the part of a report from the diagnosis in a run's folder; None if there is no readable diagnosis.
 
-    Training deletes an earlier diagnosis, so that one that exists is of the run as it is.
+    Training deletes an earlier diagnosis, so that the one in the folder is of the run as it is.
     """
     causes = saved_causes(run_dir)
     if causes is None:
@@ -106,7 +110,7 @@ def saved_findings(run_dir: Path) -> Findings | None:
     lead = ORDER if len(causes) > 1 else ""
     return Findings(
         HEADING,
-        lead if causes else f"The diagnosis: {_nothing_found(run_dir)}.",
+        lead if causes else f"The diagnosis: {saved_nothing_found(run_dir)}.",
         items,
         {"Diagnosis": Path(run_dir) / PICTURE},
         OF_A_DIAGNOSIS,
@@ -114,13 +118,13 @@ def saved_findings(run_dir: Path) -> Findings | None:
 
 
 def _lines(cause: CauseEntry) -> list[str]:
-    """Evidence and advice as sentences, then what to type."""
+    """Return evidence and advice of a cause as sentences, then the options or commands to type."""
     what = (f"Measured: {cause['evidence']}.", f"What to do: {cause['advice']}.")
     return [line.replace("..", ".") for line in what] + [*cause.get("actions", [])]
 
 
 def saved_causes(run_dir: Path) -> list[CauseEntry] | None:
-    """The causes in the diagnosis in a run's folder, most severe first; None if there is none that can be read."""
+    """Read the causes from the diagnosis in a run's folder, most severe first; None without a readable diagnosis."""
     try:
         entries = _read(run_dir)["causes"]
         known = CauseEntry.__annotations__
@@ -131,7 +135,8 @@ def saved_causes(run_dir: Path) -> list[CauseEntry] | None:
     return causes
 
 
-def _nothing_found(run_dir: Path) -> str:
+def saved_nothing_found(run_dir: Path) -> str:
+    """Read the conclusion of a diagnosis that found no cause from a run's folder, as one line."""
     text = _read(run_dir).get("nothing_found")
     return " ".join(text.split()) if isinstance(text, str) and text else NOTHING_FOUND
 

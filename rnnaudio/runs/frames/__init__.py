@@ -1,1 +1,1 @@
-"""Runs over frames of samples."""
+"""The recipe ``frames``: runs that predict the next frame of samples, or reconstruct the current one."""

@@ -1,4 +1,4 @@
-"""Batchers of :mod:`rnnaudio.data` by name: the ways to choose windows of frames for a batch."""
+"""Registry, by name, of the batchers of :mod:`rnnaudio.data`, which choose the windows of frames for each batch."""
 
 from typing import Any
 

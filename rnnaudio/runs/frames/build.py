@@ -1,4 +1,4 @@
-"""Construction of the model, optimizer, schedule and stopping rule from settings."""
+"""Construction of the model, the optimizer and the training rules of a run over frames from its settings."""
 
 import dataclasses
 from collections.abc import Callable
@@ -33,7 +33,10 @@ WEIGHTS: dict[str, Initializer] = {"iso_2016": iso_2016, "gaussian_2016": gaussi
 
 
 def build_model(config: FramesConfig, rng: np.random.Generator | None = None) -> Layer:
-    """Build the model of a config, initialised from ``rng`` (None: its seed); RnnaudioError if widths do not match."""
+    """Build the model of a config; RnnaudioError if the widths of its layers do not match.
+
+    rng: generator of the initial parameters; None: one seeded with the config's seed.
+    """
     # 2: a random stream for initialisation, apart from those of batches and noise with the same seed.
     rng = rng or np.random.default_rng((config.seed, 0, 2))
     n, m = config.frame_size, config.model
@@ -56,7 +59,10 @@ def build_model(config: FramesConfig, rng: np.random.Generator | None = None) ->
 
 
 def _readout(config: ModelConfig, sizes: list[int], rng: np.random.Generator) -> Sequential:
-    """Dense layers with relu between them; ``readout_noise`` applies to each, even the last, as in 2016."""
+    """Build a read-out: dense layers of the widths ``sizes``, input and output included, with relu between them.
+
+    ``readout_noise`` is added in each layer, even the last, as in 2016.
+    """
     weights = {"glorot": glorot_uniform, "rand_2016": rand_2016}[config.readout_weights]
     layers: list[Layer] = []
     for k, (n_in, n_out) in enumerate(pairwise(sizes)):
@@ -89,7 +95,11 @@ def _recurrent_layers(config: ModelConfig, frame_size: int, rng: np.random.Gener
 
 
 def _cell(config: ModelConfig, *sizes: int | np.random.Generator, **options: Initializer) -> Cell:
-    """Build the cell that the config names; sizes: the widths its constructor takes, then the random generator."""
+    """Build the cell that the config names.
+
+    sizes: arguments of the cell's constructor: its widths, then the random generator. options: further arguments by
+    name.
+    """
     *widths, rng = sizes
     cell: Cell = resolve(config.kind.cell)(*widths, rng=rng, **config.options.arguments(), **options)
     return cell
@@ -103,7 +113,10 @@ def _gated_cell(config: ModelConfig, n_in: int, n_units: int, rng: np.random.Gen
 
 
 def _start_as_in_2016(cell: Cell, weights: Initializer, rng: np.random.Generator) -> None:
-    """Initialise a cell as in 2016: each gate's weights for [h, x] as one matrix, each peephole as a (1, n) matrix."""
+    """Set a cell's initial weights as in 2016.
+
+    The weights from [h, x] to each gate are initialised as one matrix, each peephole vector as a (1, n) matrix.
+    """
     values, n = cell.get_values(), cell.n_out
     n_gates = values["bias"].size // n
     joint = side_by_side(weights, n_gates)(rng, (n + cell.n_in, n_gates * n))
@@ -121,7 +134,7 @@ def _wrapped(config: ModelConfig, cell: Cell, number: int) -> Layer:
 
 
 def build_strategy(config: FramesConfig) -> Strategy:
-    """The strategy of a config, with its target shift and the steps that its cost includes."""
+    """Make the strategy of a config, with its shift of the target and the steps that its loss includes."""
     strategy = STRATEGIES[config.strategy]
     first_scored = -1 if config.cost == "last_step" else config.burn_in
     shift = strategy.shift if config.target_shift is None else config.target_shift
@@ -129,18 +142,18 @@ def build_strategy(config: FramesConfig) -> Strategy:
 
 
 def build_judging(config: FramesConfig) -> Judging:
-    """The rules of model selection that a config sets."""
+    """Make the rules of model selection that a config sets."""
     return Judging(config.judged_by, config.noise_in_evaluation, config.saved_history == "all")
 
 
 def build_optimizer(config: FramesConfig) -> Optimizer:
-    """The optimizer of a config, with its learning rate and gradient clipping."""
+    """Make the optimizer of a config, with its learning rate and gradient clipping."""
     rules = {"rmsprop": RMSprop, "rmsprop_2016": RMSprop2016, "adam": Adam, "momentum": Momentum, "sgd": SGD}
     return rules[config.optimizer](learning_rate=config.learning_rate, max_gradient_norm=config.max_gradient_norm)
 
 
 def build_schedule(config: FramesConfig) -> Callable[[int], float]:
-    """The learning rate as a function of the update, counted from 0."""
+    """Make the learning rate as a function of the index of the update, from 0."""
     if config.schedule == "cosine":
         return WarmupCosine(config.learning_rate, min(100, config.max_updates // 10), config.max_updates)
     if config.schedule == "exponential":
@@ -149,7 +162,7 @@ def build_schedule(config: FramesConfig) -> Callable[[int], float]:
 
 
 def build_stopping(config: FramesConfig) -> StoppingRule:
-    """The early stopping rule of a config."""
+    """Make the early stopping rule of a config."""
     if config.stopping == "mean_difference":
         return MeanDifferenceStopping()
     return EarlyStopping(config.patience, config.min_improvement)

@@ -1,4 +1,4 @@
-"""The registry of recurrent cells for runs over frames, each with its own options.
+"""Registry of the recurrent cells for runs over frames, with the options of each.
 
 To add a cell, write a class in :mod:`rnnaudio.nn` with the constructor ``(n_in, n_units, *, rng, **options)`` and
 register it by one line here; its options then become options of the command line and of configuration files.
@@ -14,10 +14,10 @@ from rnnaudio.registry import Registry
 
 @dataclass(frozen=True)
 class CellOptions:
-    """Options of a cell; the base class has none."""
+    """Options of a cell; this base class has none."""
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of the cell's constructor."""
+        """Return the options as keyword arguments of the cell's constructor."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 

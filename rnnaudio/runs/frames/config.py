@@ -86,7 +86,7 @@ class ModelConfig:
 
     @property
     def kind(self) -> CellKind:
-        """The entry of the cell in the registry."""
+        """The cell's entry in the registry :data:`CELLS`."""
         return CELLS[self.cell]
 
     @property
@@ -96,20 +96,20 @@ class ModelConfig:
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Number of units of each layer; meaningless for a cell that is as wide as a frame."""
+        """Number of units of each layer; not valid for a cell that is as wide as a frame."""
         return self.units or (self.n_units,) * self.n_layers
 
     @staticmethod
     def of(**settings: Plain) -> "ModelConfig":
-        """Make a config from settings by name, including the cell's options: ``ModelConfig.of(peepholes=True)``."""
+        """Make a config from settings by name, the cell's options among them: ``ModelConfig.of(peepholes=True)``."""
         return from_dict(ModelConfig, settings)
 
     @staticmethod
     def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings, with the options of the cell moved into ``options``; see :func:`from_dict`.
+        """Return saved settings in today's form, with all options of the cell under ``options``.
 
-        Earlier versions saved the options of all cells beside the other settings. RnnaudioError for an option that
-        only other cells have, unless it has its default value.
+        :func:`from_dict` calls this method. Earlier versions saved the options of all cells beside the other settings.
+        RnnaudioError for an option that the cell does not have, unless it has its default value.
         """
         cell, given = values.get("cell", ModelConfig.cell), values.get("options", {})
         if not isinstance(cell, str) or not isinstance(given, Mapping):
@@ -125,9 +125,10 @@ class ModelConfig:
 
 
 def _is_unused(cell: str, name: str, value: Plain) -> bool:
-    """True for an option of other cells at its default, as earlier versions saved it; False if no cell has the option.
+    """Return True if an option that ``cell`` lacks can be dropped: ``value`` is its default in other cells.
 
-    RnnaudioError if it is an option of other cells with another value.
+    False if no cell has the option. RnnaudioError if other cells have it, and ``value`` is not their default. A GRU
+    once accepted ``forget_bias`` without effect, so that any value of it can be dropped.
     """
     owners = {other: kind.Options for other, kind in CELLS.items() if name in kind.Options.__dataclass_fields__}
     in_vain = name == "forget_bias" and not CELLS[cell].wide_as_frame  # a GRU once accepted it, without effect
@@ -138,7 +139,10 @@ def _is_unused(cell: str, name: str, value: Plain) -> bool:
 
 
 def _options_for(cell: str, options: CellOptions) -> CellOptions:
-    """Return the options if they fit the cell, else its default options; RnnaudioError if that would lose values."""
+    """Return the options if they are of the cell's class, else the cell's default options.
+
+    RnnaudioError if the options are of another class and not at their defaults.
+    """
     wanted = CELLS[cell].Options
     if type(options) is wanted:
         return options

@@ -1,4 +1,4 @@
-"""The network of a run over frames, for export: a frame and the state in, the next frame and the state out."""
+"""The network of a run over frames, for export: from a frame and the state to the next frame and the new state."""
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.export import Network, layer_network
@@ -7,10 +7,11 @@ from rnnaudio.runs.frames.config import FramesConfig
 
 
 def frames_network(model: Layer, config: FramesConfig, output_noise_std: float) -> Network:
-    """Make the network of one step: ``frame`` (streams, frame_size) -> ``next_frame``, standardised samples.
+    """Make the network of one step: ``frame`` (streams, frame_size) and state -> ``next_frame`` and new state.
 
-    output_noise_std: standard deviation of the noise that the run adds to what it generates; 0: none. RnnaudioError
-    for a run that generates with the noise of training, or whose outputs cannot be its inputs.
+    Frames are standardised samples. output_noise_std: standard deviation of the noise that a program adds to each
+    generated sample; 0: none. RnnaudioError for a run that generates with the noise of training, or a model that
+    cannot be exported.
     """
     if config.noise_in_evaluation:
         raise RnnaudioError(

@@ -1,5 +1,6 @@
 """The part of the report on a run over frames: losses against baselines, and statistics of the network's units."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ ABOUT = (
 
 
 def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
-    """Make a run's part of the report (losses, baselines, saturation, gradients) and plot pictures into ``folder``."""
+    """Make the part of the report on a run over frames, and plot its pictures into ``folder``.
+
+    That part shows the losses of model and baselines, the saturation of units, and norms of gradients.
+    """
     config: FramesConfig = run.config
     inside = look_inside(run, corpus)
     best = rounded_decibel(run.best_validation_loss)
@@ -43,19 +47,21 @@ def frames_page(run: LoadedRun, corpus: AudioCorpus, folder: Path) -> Page:
         pictures=pictures(run, inside, folder),
         explanations=OF_FRAMES,
         baselines={name: score for name, score in scores.items() if score > 0},
-        decibel=True,
     )
 
 
 def title(config: FramesConfig) -> str:
-    """Title of the page: ``predict_next: 3 x 200 lstm``, or ``predict_next: 200-100-100 lstm``."""
+    """Make the title of the page: ``predict_next: 3 x 200 lstm``, or ``predict_next: 200-100-100 lstm``."""
     m = config.model
     n_units = config.frame_size if m.kind.wide_as_frame else m.n_units
     return f"{config.strategy}: {'-'.join(map(str, m.units)) or f'{m.n_layers} x {n_units}'} {m.cell}"
 
 
 def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
-    """Result of :func:`probe` on validation windows; if training was in segments, a window is one segment long."""
+    """Probe the run's model on validation windows, see :func:`rnnaudio.diagnostics.probe`.
+
+    If training was in segments, a window is one segment long.
+    """
     c: FramesConfig = run.config
     n_items, n_steps = min(16, c.batch_size), min(c.segment_steps or c.n_steps, c.n_steps)
     windows = fixed_windows(corpus.valid, frame_size=c.frame_size, n_steps=n_steps, batch_size=n_items)
@@ -65,30 +71,31 @@ def look_inside(run: LoadedRun, corpus: AudioCorpus) -> Probe:
 def pictures(run: LoadedRun, inside: Probe, folder: Path) -> dict[str, Path]:
     """Plot the saturation, if any activation is bounded, and the gradient norms, if the run was ever validated.
 
-    Returns paths of the pictures by caption.
+    Returns the paths of the pictures by caption.
     """
     plotted = {}
     if inside.saturation:
-        plotted["Saturation"] = plots.saturation(inside.saturation, folder / "saturation.png")
+        draw = partial(plots.saturation_figure, inside.saturation)
+        plotted["Saturation"] = plots.for_page(draw, folder / "saturation.png")
     if run.history:
-        plotted["Gradient norms"] = plots.gradient_norms(
-            run.history[-1]["gradient_norms"],
-            inside.gradient_through_time,
-            folder / "gradients.png",
-            seconds_per_step=run.config.frame_size / run.sample_rate_hz,
-        )
+        norms, seconds = run.history[-1]["gradient_norms"], run.config.frame_size / run.sample_rate_hz
+        draw = partial(plots.gradient_norms_figure, norms, inside.gradient_through_time, seconds_per_step=seconds)
+        plotted["Gradient norms"] = plots.for_page(draw, folder / "gradients.png")
     return plotted
 
 
 def loss_rows(run: LoadedRun, scores: dict[str, float]) -> list[dict[str, str]]:
-    """Table rows: validation losses of the model and of the baselines, in dB."""
+    """Make table rows with the validation losses of the model and of the baselines in dB.
+
+    scores: normalised mean squared errors of the baselines, by name.
+    """
     best = run.best_validation_loss
     rows = [{"predictor": "this model", "dB": "not measured" if best is None else in_decibel(best)}]
     return rows + [{"predictor": name, "dB": in_decibel(score)} for name, score in scores.items()]
 
 
 def diagnostic_rows(run: LoadedRun, inside: Probe) -> list[dict[str, Any]]:
-    """Table rows: saturation, relative sizes of the last update, and the norm of the gradient at a few lags."""
+    """Make table rows on saturation, relative sizes of the last update, and the norm of the gradient at a few lags."""
     rows = [
         {"what": f"saturated: {name}", "value": f"{100 * histogram.saturated:.1f} %"}
         for name, histogram in inside.saturation.items()

@@ -57,7 +57,7 @@ LEAST_TOY_FRAMES, LEAST_TOY_WINDOWS = 320, 4
 
 @dataclass(frozen=True)
 class FramesRun(LoadedRun):
-    """A trained run over frames, which predicts frames instead of sampling them from a distribution."""
+    """A trained run over frames; it predicts frames, and does not sample them from a distribution."""
 
     config: FramesConfig
 
@@ -72,9 +72,8 @@ class FramesRun(LoadedRun):
     def output_noise_std(self) -> float:
         """Root mean squared error of the best parameters on the validation windows, in units of standardised samples.
 
-        0 if the run was never validated.
-
-        RnnaudioError for a run of an early version, whose record lacks the power of the validation windows.
+        0 if the run was never validated. RnnaudioError for a run of an early version, whose record lacks the power of
+        the validation windows.
         """
         power = self.record["config"].get("validation_power")
         if power is None:
@@ -84,9 +83,10 @@ class FramesRun(LoadedRun):
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue the primes, see the base class; ignores ``at_once``, because generation takes little time.
+        """Continue the primes, see the base class; ``at_once`` has no effect, because generation takes little time.
 
-        A stream is NaN from its first sample that is not finite on. RnnaudioError if an option of sampling is set.
+        If a frame of a stream has a sample that is not finite, this frame and all later ones of the stream are NaN;
+        once this holds for all streams, there are no more blocks. RnnaudioError if an option of sampling is set.
         """
         _refuse(sampling)
         return continued_blocks(self._stepper(), primes, n_samples=n_samples, **self._options())
@@ -99,7 +99,10 @@ class FramesRun(LoadedRun):
         return Stepper(self.model, noise_seed=self.config.seed if self.config.noise_in_evaluation else None)
 
     def _options(self) -> dict[str, Any]:
-        """Return the options of generation that the config sets: added noise, and the two functions of 2016."""
+        """Return the arguments of :func:`continued_blocks` that the config sets.
+
+        noise: noise added to the outputs, or None. two_functions: True for the faulty generation of 2016.
+        """
         c = self.config
         return {
             "noise": OutputNoise(self.output_noise_std, c.seed) if c.generation_noise else None,
@@ -108,7 +111,7 @@ class FramesRun(LoadedRun):
 
 
 def _refuse(sampling: SamplingOptions) -> None:
-    """RnnaudioError if an option of sampling is set."""
+    """Raise RnnaudioError if an option of sampling is set."""
     if sampling != AS_TRAINED:
         raise RnnaudioError(
             "this run predicts the next frame and samples nothing: leave --temperature, --top-k, --nucleus and "
@@ -117,12 +120,13 @@ def _refuse(sampling: SamplingOptions) -> None:
 
 
 class FramesRecipe(Recipe[FramesConfig]):
-    """Runs of recurrent layers and a read-out over frames of samples."""
+    """The recipe of runs over frames of samples: recurrent layers and a read-out, trained by squared error."""
 
     name = "frames"
     key = "train"
     Config = FramesConfig
     quantity = "normalised MSE"
+    decibel = True
     fixed: ClassVar = FIXED
     meaning: ClassVar = {"scaling"}
 
@@ -130,7 +134,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return open_corpus(path, config)
 
     def may_change(self, config: FramesConfig) -> Set[str]:
-        """Names of the settings that may differ when a run is resumed: those of the base class.
+        """Return the names of the settings that may differ when a run is resumed: those of the base class.
 
         ``max_updates`` is excluded if the schedule is cosine, because the learning rate then depends on it.
         """
@@ -143,7 +147,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return in_decibel(loss)
 
     def prime_seconds(self, config: FramesConfig, sample_rate_hz: int) -> float:
-        """One second, or the length of a frame if that is longer."""
+        """Return one second, or the length of a frame in seconds if that is longer."""
         return max(1.0, config.frame_size / sample_rate_hz)
 
     def needs(self, config: FramesConfig, corpus: AudioCorpus) -> Needs:
@@ -160,9 +164,9 @@ class FramesRecipe(Recipe[FramesConfig]):
         return config.frame_size
 
     def prepare(self, config: FramesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Prepare training, check the shift between input and target on a batch, and measure the baselines.
+        """Prepare a training: build the model, check the shift from input to target on a batch, measure the baselines.
 
-        Prints the results of the check and of the baselines. RnnaudioError if a step needs more memory than is
+        The results of check and baselines are printed. RnnaudioError if a training step needs more memory than is
         available (tested before the music is read), if the music is silent or too short, or if the check fails.
         """
         strategy, model, optimizer = build_strategy(config), built(config), build_optimizer(config)
@@ -223,7 +227,7 @@ class FramesRecipe(Recipe[FramesConfig]):
         return remedy(cause, config, rate_factor)
 
     def toy(self, config: FramesConfig) -> FramesConfig:
-        """The config with a constant learning rate, and sequences of at most 64 steps after the burn-in."""
+        """Return the config with a constant learning rate, and sequences of at most 64 steps after the burn-in."""
         n_steps = min(config.n_steps, MOST_TOY_STEPS + config.burn_in)
         return dataclasses.replace(config, n_steps=n_steps, schedule="constant")
 
@@ -244,20 +248,23 @@ FRAMES = FramesRecipe()
 
 
 def open_corpus(path: Path, config: FramesConfig) -> AudioCorpus:
-    """Open a corpus, with samples on the scale that the setting ``scaling`` selects."""
+    """Open a corpus with samples on the scale that the setting ``scaling`` selects."""
     corpus = AudioCorpus.open(path)
     return corpus.min_max_2016() if config.scaling == "min_max_2016" else corpus
 
 
 def train_and_valid(corpus: AudioCorpus, config: FramesConfig) -> tuple[Split, Split]:
-    """The training split and the validation split, as selected by the setting ``validation``."""
+    """Return the pieces to train on and those to validate on, as selected by the setting ``validation``."""
     if config.validation == "same_pieces":
         return corpus.train.cut(SAME_PIECES_SHARE)
     return corpus.train, corpus.train if config.validation == "training" else corpus.valid
 
 
 def windows(corpus: AudioCorpus, config: FramesConfig) -> tuple[Batches, list[Batch], Split]:
-    """Training batches, fixed validation batches, and the training split; RnnaudioError if validation is silent."""
+    """Return the training batches, the fixed validation batches, and the training split.
+
+    RnnaudioError if all validation windows are silent, or if all pieces of a split are shorter than a window.
+    """
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     to_train, to_validate = train_and_valid(corpus, config)
     batches: Batches = resolve(BATCHERS[config.batches])(to_train, seed=config.seed, **sizes)
@@ -268,7 +275,7 @@ def windows(corpus: AudioCorpus, config: FramesConfig) -> tuple[Batches, list[Ba
 
 
 def fitting(config: FramesConfig, model: Layer) -> Fitting:
-    """Optimizer, schedule, limits, stopping rule and noise for training ``model``, as the config sets them."""
+    """Make the training rules of a config: optimizer, schedule, limits, stopping rule, and the noise of ``model``."""
     return Fitting(
         build_optimizer(config),
         build_stopping(config),
@@ -282,7 +289,10 @@ def fitting(config: FramesConfig, model: Layer) -> Fitting:
 
 
 def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig) -> LinearPrediction | None:
-    """Fit the linear baseline to about equally many random windows for any batch size; None for very wide frames."""
+    """Fit the linear baseline to random windows of the training split; None for very wide frames.
+
+    The number of windows hardly depends on the batch size.
+    """
     sizes = {"frame_size": config.frame_size, "n_steps": config.n_steps, "batch_size": config.batch_size}
     anywhere = RandomWindows(training, seed=config.seed, **sizes)
     n_windows = min(N_BASELINE_WINDOWS, math.ceil(MOST_BASELINE_FRAMES / config.n_steps))
@@ -291,7 +301,7 @@ def _linear_prediction(strategy: Strategy, training: Split, config: FramesConfig
 
 
 def built(config: FramesConfig) -> Layer:
-    """Build the model of a config; RnnaudioError if it does not fit into memory."""
+    """Build the model of a config with its initial parameters; RnnaudioError if it does not fit into memory."""
     try:
         return build_model(config)
     except MemoryError as error:
@@ -300,7 +310,7 @@ def built(config: FramesConfig) -> Layer:
 
 
 def pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, Any]]:
-    """Yield (input, target), (time, batch, n) each; large batches are split by sequence, to save memory."""
+    """Yield (input, target) arrays, (time, batch, n) each; large batches are split by sequence, to save memory."""
     for batch in batches:
         n_parts = -(-batch.frames.size // MOST_PAIR_SAMPLES)
         for frames in np.array_split(batch.frames, min(n_parts, batch.frames.shape[1]), axis=1):
@@ -308,15 +318,16 @@ def pairs(strategy: Strategy, batches: Iterable[Batch]) -> Iterator[tuple[Any, A
 
 
 def power(arrays: Iterable[np.ndarray]) -> float:
-    """Mean of the squares of all elements of the arrays."""
+    """Compute the mean of the squares of all elements of the arrays."""
     squares, n = zip(*((np.sum(np.square(a, dtype=np.float64)), a.size) for a in arrays), strict=True)
     return float(sum(squares) / sum(n))
 
 
 def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> BatchCheck:
-    """Check the target's shift in the first batch that is not silent; returns the result.
+    """Check the shift from input to target in the first batch that is not silent; returns the result.
 
-    RnnaudioError if the shift is not that of the strategy, although the config sets no ``target_shift``.
+    RnnaudioError if the shift is not that of the strategy and the config does not set ``target_shift``, or if the
+    first 100 batches are silent.
     """
     sounding = (b for b in map(batches.batch, range(N_CHECKED_BATCHES)) if np.ptp(b.frames, axis=0).any())
     batch = next(sounding, None)
@@ -329,7 +340,7 @@ def _checked(strategy: Strategy, batches: Batches, config: FramesConfig) -> Batc
 
 
 def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) -> None:
-    """Set the model's linear skip path, if it has one, to the coefficients ``linear``; None: no change."""
+    """Set the linear skip path of a model, if it has one, to a linear prediction; None: no change."""
     if linear is None:
         return
     for _, layer in model.layers():
@@ -339,7 +350,7 @@ def start_from_linear_prediction(model: Layer, linear: LinearPrediction | None) 
 
 
 def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | None:
-    """Make a function (update) that sets the standard deviations of the model's noise; None if noise is constant."""
+    """Make a function (update) that sets the standard deviations of the model's noise; None for constant noise."""
     if not config.anneal_noise_over:
         return None
     factor, m = LinearAnnealing(1.0, 0.0, config.anneal_noise_over), config.model
@@ -358,13 +369,13 @@ def annealing(model: Layer, config: FramesConfig) -> Callable[[int], None] | Non
 
 
 def claimed_optimizer(config: FramesConfig) -> Optimizer:
-    """The optimizer that the run was meant to have: RMSprop in place of ``rmsprop_2016``, else the config's own."""
+    """Make the optimizer that the run was meant to have: RMSprop for ``rmsprop_2016``, otherwise the config's own."""
     claimed = "rmsprop" if config.optimizer == "rmsprop_2016" else config.optimizer
     return build_optimizer(dataclasses.replace(config, optimizer=claimed))
 
 
 def frame_player(run: LoadedRun) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Make a function (prime (time, n), n_frames) -> generated frames (n_frames, n), NaN after an overflow."""
+    """Make a function (prime (time, n), n_frames) -> generated frames (n_frames, n); NaN once they are not finite."""
 
     def play(true: np.ndarray, n_frames: int) -> np.ndarray:
         n = true.shape[1]

@@ -1,4 +1,4 @@
-"""The settings that repair what a diagnosis found in a run over frames."""
+"""Settings that repair the causes of bad sound that a diagnosis finds in runs over frames."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,10 @@ HIGH_FORGET_BIAS = 4.0  # with it a state of the LSTM loses a fiftieth in each s
 
 
 def _forget_less(config: FramesConfig) -> dict[str, Any]:
-    """The forget bias doubled, from 2 to 4; usual (orthogonal) recurrent weights for a cell without that option."""
+    """Return settings with which a cell forgets less: for an LSTM twice the forget bias, but at least 2 and at most 4.
+
+    For other cells: the usual (orthogonal) recurrent weights; {} if the cell has them.
+    """
     options = config.model.options
     if isinstance(options, LSTMOptions) and options.forget_bias < HIGH_FORGET_BIAS:
         return {"model.options.forget_bias": min(max(2.0, 2.0 * options.forget_bias), HIGH_FORGET_BIAS)}
@@ -20,13 +23,13 @@ def _forget_less(config: FramesConfig) -> dict[str, Any]:
 
 
 def _larger(config: FramesConfig) -> dict[str, Any]:
-    """Four times the units; nothing for layers of different widths, or of the width of a frame."""
+    """Return a setting with four times the units; {} for layers of different widths, or of the width of a frame."""
     m = config.model
     return {} if m.units or m.kind.wide_as_frame else {"model.n_units": more(m.n_units)}
 
 
 def _quieter(config: FramesConfig) -> dict[str, Any]:
-    """No noise at the input or, if there is none, none that is fed back."""
+    """Return a setting that switches noise off: at the input or, if there is none, in generation; else {}."""
     if config.model.input_noise:
         return {"model.input_noise": 0.0}
     return {"generation_noise": False} if config.generation_noise else {}
@@ -50,9 +53,10 @@ OTHER_RECIPE = {"noiseless-feedback": "--recipe codes"}
 
 
 def remedy(cause: str, config: FramesConfig, rate_factor: float = 1.0) -> str:
-    """The options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
+    """Return the options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
 
-    rate_factor: factor of the learning rate, used if a cause is repaired by another learning rate.
+    cause: name of the cause. rate_factor: factor by which to multiply the learning rate, for a cause that another
+    learning rate repairs.
     """
     if cause in RATE_CAUSES:
         return other_rate(config.learning_rate, rate_factor)

@@ -1,7 +1,7 @@
-"""Packs: one zip file with what is needed to play a run and to reproduce it, for somebody who has no corpus."""
+"""Packs: zip files with all that is needed to play a run without its corpus, and to reproduce it."""
 
 from rnnaudio.runs.packs.prime import packed_prime
-from rnnaudio.runs.packs.reading import run_folder
-from rnnaudio.runs.packs.writing import pack
+from rnnaudio.runs.packs.reading import run_folder, shipped
+from rnnaudio.runs.packs.writing import Form, pack
 
-__all__ = ["pack", "packed_prime", "run_folder"]
+__all__ = ["Form", "pack", "packed_prime", "run_folder", "shipped"]

@@ -1,7 +1,7 @@
-"""What a pack holds: the names of its files, its list of them, and the limits of sizes.
+"""Contents of a pack: names of its files, format of its list of files, and limits on sizes.
 
-A pack is a zip file whose entries are stored, not compressed: parameters hardly shrink, and what is stored cannot
-grow when it is read. Its entries are files of the names below, and files that the recipe names.
+A pack is a zip file whose entries are stored, not compressed: parameters hardly shrink, and a stored entry cannot
+expand when it is read. Its entries are the files named below, and those that the recipe names.
 """
 
 from typing import Annotated, TypedDict
@@ -10,6 +10,7 @@ from rnnaudio.schema import Between
 
 FORMAT = "rnnaudio-pack-1"
 MANIFEST, README, SETTINGS, SUMMARY = "pack.json", "README.txt", "config.toml", "summary.json"
+LICENCES = "LICENCES.txt"
 PRIME = "prime.safetensors"
 MOST_BYTES = 2**31 - 1  # of a pack: beyond, zip files have another layout
 MOST_FILES, MOST_MANIFEST_BYTES = 32, 100_000
@@ -25,9 +26,10 @@ class FileEntry(TypedDict):
 
 
 class Manifest(TypedDict):
-    """The list in ``pack.json``: format of the pack, name of the recipe, and the other files by name.
+    """The content of ``pack.json``: format of the pack, name of the recipe, and the other files by name.
 
-    For people it also has ``trained_by`` and ``packed_by`` (versions), ``corpus`` (which music) and ``prime``.
+    The file also has entries for people to read: ``trained_by`` and ``packed_by`` (software and its versions),
+    ``corpus`` (the music of the training) and ``prime`` (length and origin of the prime).
     """
 
     format: str

@@ -1,4 +1,4 @@
-"""The prime of a pack: the sound that a run continues where there is no corpus."""
+"""The prime of a pack: the sound that its run continues if there is no corpus."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ LOUDEST = 1e6  # standard deviations of a corpus: no sound has more
 
 
 def save_prime(folder: Path, prime: Audio) -> None:
-    """Write a prime, (n,) standardised samples, to its file in a folder, to the bit."""
+    """Write a prime, (n,) standardised samples, to its file in a folder as float32."""
     checkpoint.save(folder / PRIME, checkpoint.Checkpoint({NAME: np.asarray(prime, np.float32)}, {}))
 
 
 def packed_prime(folder: Path) -> Audio | None:
-    """Read the prime in the folder of an unpacked pack, (n,) standardised samples, float32.
+    """Read the prime in the folder of an unpacked pack: (n,) standardised samples, float32.
 
-    None if there is none, as in the folder of a run. RnnaudioError if the file is damaged or holds no sound.
+    None if there is no prime, as in the folder of a run. RnnaudioError if the file is damaged or holds no sound.
     """
     path = Path(folder) / PRIME
     if not path.exists():

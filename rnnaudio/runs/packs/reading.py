@@ -1,16 +1,19 @@
-"""Reading of packs, which may come from anyone: names, sizes and sums are checked before anything is loaded."""
+"""Reading of packs, which may come from anyone: names, sizes and checksums are checked before anything is loaded."""
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import stat
 import struct
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from rnnaudio import models
 from rnnaudio.atomic import temporary_folder
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.records import parsed
@@ -29,22 +32,27 @@ ENCRYPTED = 1
 # What zipfile raises for files that are damaged or made to harm.
 UNREADABLE = (zipfile.BadZipFile, OSError, EOFError, LookupError, NotImplementedError, RuntimeError, ValueError)
 ALWAYS = {checkpoint.NAME, layout.PRIME}
-OF_ANY_RECIPE = {*ALWAYS, layout.README, layout.SETTINGS, layout.SUMMARY}
+OF_ANY_RECIPE = {*ALWAYS, layout.README, layout.SETTINGS, layout.SUMMARY, layout.LICENCES}
 
 
 @contextlib.contextmanager
 def run_folder(run: Path) -> Iterator[Path]:
-    """Context with the folder of a run: ``run`` itself or, if that is a pack, a temporary folder with its files.
+    """Context manager that yields the folder of a run, or for a pack a temporary folder with its files.
 
-    The temporary folder is removed at the end. RnnaudioError if ``run`` is a file that is no pack, is damaged, or
-    holds what a pack does not; errors of the block name the pack in place of the folder.
+    run: the folder, the pack, or the name of a model that comes with the package (:mod:`rnnaudio.models`); a file or a
+    run of that name in the working directory comes first. The temporary folder is removed at the end.
+
+    RnnaudioError if ``run`` is a file that is not a pack, is damaged, or holds files that a pack does not have, or if
+    it is a name for which nothing is found. RnnaudioErrors raised in the block name the pack instead of the folder.
     """
-    if not Path(run).is_file():
-        yield Path(run)
+    place = shipped(run) or Path(run)
+    models.check(place)
+    if not place.is_file():
+        yield place
         return
     with temporary_folder() as folder:
         try:
-            _extract(Path(run), folder)
+            _extract(place, folder)
             yield folder
         except RnnaudioError as error:
             if str(folder) not in str(error):
@@ -53,8 +61,31 @@ def run_folder(run: Path) -> Iterator[Path]:
             raise RnnaudioError(named) from error
 
 
+def shipped(run: Path) -> Path | None:
+    """Return the pack of the model that comes with the package if ``run`` names one; else None.
+
+    A file or a run of that name in the working directory comes first, and the result is None. A folder of that name
+    without a run is ignored, with a note on stderr. RnnaudioError if the pack is missing from the package.
+    """
+    run = Path(run)
+    pack = models.named(run)
+    if pack is None or run.is_file() or (run.is_dir() and checkpoint.exists(run)):
+        return None
+    if not pack.is_file():
+        raise RnnaudioError(f"{pack} is missing, the model {run}, which comes with rnnaudio: install rnnaudio anew")
+    if run.is_dir():
+        _note(f"the folder {run} holds no run: {run} is the model that comes with rnnaudio")
+    return pack
+
+
+@functools.cache
+def _note(text: str) -> None:
+    """Print a note to stderr, only once for each text."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def _extract(pack: Path, folder: Path) -> None:
-    """Write the files of a pack to a folder, after all checks of the list, each compared with its SHA-256."""
+    """Check a pack, write its files to a folder, and compare each file with its SHA-256."""
     try:
         with open(pack, "rb") as file:
             _check_ends(pack, file)
@@ -77,7 +108,7 @@ def _damaged(pack: Path, why: str) -> RnnaudioError:
 
 
 def _check_ends(pack: Path, file: BinaryIO) -> None:
-    """RnnaudioError unless a file begins and ends like a pack, and its length and its list of entries are bounded."""
+    """Raise RnnaudioError unless a file begins and ends like a pack, with limited length and list of entries."""
     size = os.fstat(file.fileno()).st_size
     if file.read(len(layout.START)) != layout.START:
         raise RnnaudioError(f"{pack} is a file; expected the folder of a run, or a pack, as `rnnaudio pack` writes it")
@@ -95,7 +126,7 @@ def _check_ends(pack: Path, file: BinaryIO) -> None:
 
 
 def _checked_entries(pack: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the entries by name; RnnaudioError for names twice, folders, links, and entries that may grow."""
+    """Return the entries by name; RnnaudioError for repeated names, folders, links, and compressed entries."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         name, mode = entry.orig_filename, entry.external_attr >> 16
@@ -134,7 +165,7 @@ def _manifest(pack: Path, archive: zipfile.ZipFile, entries: dict[str, zipfile.Z
 
 
 def _check_listed(pack: Path, manifest: Manifest, entries: dict[str, zipfile.ZipInfo]) -> None:
-    """RnnaudioError unless the files are those listed, of the listed sizes, and all of them known to the recipe."""
+    """Raise RnnaudioError unless the pack holds the listed files, in the listed sizes, all known to the recipe."""
     name = manifest["recipe"]
     if name not in list(RECIPES):
         raise RnnaudioError(
@@ -153,7 +184,7 @@ def _check_listed(pack: Path, manifest: Manifest, entries: dict[str, zipfile.Zip
 
 
 def _copied(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> str:
-    """Copy an entry to a new file, and no more than its stated size; returns the SHA-256 in hexadecimal."""
+    """Copy an entry to a new file; return its SHA-256 in hexadecimal. An entry longer than stated is an error."""
     digest, left = hashlib.sha256(), entry.file_size
     with archive.open(entry) as source, open(path, "xb") as target:
         while part := source.read(min(CHUNK, left + 1)):

@@ -1,14 +1,13 @@
-"""Writing of packs: what is needed to play a run and to reproduce it, taken from its folder."""
+"""Writing of packs, from the folder of a run."""
 
 import hashlib
 import json
 import platform
-import shlex
 import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,12 +19,13 @@ from rnnaudio.runs.config import as_toml, to_dict
 from rnnaudio.runs.continuing import LoadedRun
 from rnnaudio.runs.load import load, saved_config
 from rnnaudio.runs.packs import layout
+from rnnaudio.runs.packs.arrays import halve, in_order
 from rnnaudio.runs.packs.prime import save_prime
 from rnnaudio.runs.primes import Primes
 from rnnaudio.runs.recipe import Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import Record, SavedRun
-from rnnaudio.text import visible
+from rnnaudio.text import in_shell, visible
 from rnnaudio.training import checkpoint
 
 KEPT = ("n_updates", "seconds", "stopping", "engine", "broke_down")
@@ -53,20 +53,44 @@ The result has the same bits if corpus, versions and kind of processor are the s
 in here, was {corpus}.
 It was trained by {trained_by}.
 
+Licence: {licence}. LICENCES.txt has those of the music. Numbers are stored as {precision}.
 pack.json lists the files with their SHA-256.
 """
+MUSIC = """\
+Licence of this pack: {licence}.
+
+It was trained on the music of the split "train" and chosen by that of "valid"; its prime, unless README.txt says
+otherwise, is of "test". Each piece with its split, length, title, source and licence:
+
+{lines}
+"""
+UNKNOWN = "not stated"
 
 
-def pack(
-    run_dir: Path, out: Path, corpus: Path | None = None, *, primes: Primes = FIRST, overwrite: bool = False
-) -> str:
-    """Write a pack of the run in a folder to the zip file ``out``; returns a sentence on what was written.
+class Form(NamedTuple):
+    """Options of writing a pack.
 
-    It holds the parameters with which the run plays, the files that its recipe loads, its settings, versions, the
-    summary of its report if that is not outdated, and a prime. No paths of this machine are in it.
+    float16: True to store matrices in half precision, in half the space. licence: the licence under which the pack is
+    passed on. overwrite: True to replace an existing file.
+    """
+
+    float16: bool = False
+    licence: str = ""
+    overwrite: bool = False
+
+
+PLAIN = Form()
+
+
+def pack(run_dir: Path, out: Path, corpus: Path | None = None, *, primes: Primes = FIRST, form: Form = PLAIN) -> str:
+    """Write a pack of the run in a folder to the zip file ``out``; return a sentence on what was written.
+
+    The pack holds the parameters with which the run plays, the files that its recipe loads, its settings, versions,
+    the summary of its report unless outdated, a prime, and titles, sources and licences of the music unless the corpus
+    is missing. It contains no paths of this machine. The same run, corpus, name and versions give the same bytes.
 
     corpus: path of the run's corpus, from which the prime is read; None: where it was in training. primes: the prime;
-    by default the first one of the test split, of a second. overwrite: True to replace an existing file.
+    by default the first one of the test split, of a second.
 
     RnnaudioError for a name that does not end in .zip, a file that exists, a run that cannot be loaded or has no
     corpus or prime, and a pack that is too large or cannot be written.
@@ -75,27 +99,31 @@ def pack(
     out = Path(out)
     if out.suffix.lower() != ".zip":
         raise RnnaudioError(f"{out}: expected a name that ends in .zip")
-    if out.exists() and not overwrite:
+    if out.exists() and not form.overwrite:
         raise RnnaudioError(f"{out} exists: choose another name, or replace it with --overwrite")
     run, saved = load(run_dir), SavedRun.read(run_dir)
     if run.note:
-        print(f"note: {run.note}", file=sys.stderr)
+        print(f"note: {visible(run.note)}", file=sys.stderr)
     (prime,), origin = primes.read(run, corpus), primes.origin(run, corpus)
     recipe: Recipe[Any] = recipe_in(saved.settings, saved.path)
     about = _about(recipe, run, saved, origin, len(prime) / run.sample_rate_hz)
+    about |= {"precision": "float16" if form.float16 else "float32", "licence": form.licence or UNKNOWN}
     with temporary_folder() as folder:
         try:
             _fill(folder, recipe, run, saved, prime)
+            _write_licences(folder, run, corpus, about)
+            if form.float16:
+                halve(folder)
             (folder / layout.README).write_text(_readme(out.name, run, about), encoding="utf-8")
         except OSError as error:
             raise RnnaudioError(f"cannot pack {run_dir}: {error.filename}: {error.strerror}; mend this") from error
         load(folder)  # what is packed plays
         n_bytes = _write_zip(out, folder, about)
-    return f"wrote {out}: {n_bytes / 1e6:.3g} MB; play it: rnnaudio generate {shlex.quote(str(out))} out.wav"
+    return f"wrote {visible(out)}: {n_bytes / 1e6:.3g} MB; play it: rnnaudio generate {in_shell(out)} out.wav"
 
 
 def _fill(folder: Path, recipe: Recipe[Any], run: LoadedRun, saved: SavedRun, prime: Audio) -> None:
-    """Write all files of a pack but the list and the text for people to a folder."""
+    """Write all files of a pack to a folder, except the list of files, the licences and the readme."""
     checkpoint.save(folder / checkpoint.NAME, checkpoint.Checkpoint(_played(run, saved), _record(saved)))
     for name in recipe.files:
         if (saved.run_dir / name).exists():
@@ -108,8 +136,25 @@ def _fill(folder: Path, recipe: Recipe[Any], run: LoadedRun, saved: SavedRun, pr
     save_prime(folder, prime)
 
 
+def _write_licences(folder: Path, run: LoadedRun, corpus: Path | None, about: Record) -> None:
+    """Write titles, sources and licences of the music, as `rnnaudio corpus info` lists them.
+
+    If the corpus is missing, a note is printed instead.
+    """
+    try:
+        with run.open_corpus(corpus) as opened:
+            lines = [piece.about(opened.sample_rate_hz, _without_folder(piece.source)) for piece in opened.pieces]
+    except (RnnaudioError, OSError) as error:
+        print(
+            f"note: the pack does not say what music it is of, for its corpus is not there: {error}", file=sys.stderr
+        )
+        return
+    text = MUSIC.format(licence=visible(about["licence"]), lines="\n".join(map(visible, lines)))
+    (folder / layout.LICENCES).write_text(text, encoding="utf-8")
+
+
 def _played(run: LoadedRun, saved: SavedRun) -> dict[str, Array]:
-    """The saved parameters, best or last, with which a run plays; both if neither are the values of its model."""
+    """Return the saved parameters, best or last, with which a run plays; both if neither equal those of its model."""
     values = run.model.get_values()
     groups = {group: saved.checkpoint.group(group) for group in GROUPS}
     same = [group for group, saved_values in groups.items() if _are_equal(saved_values, values)]
@@ -121,7 +166,10 @@ def _are_equal(saved: dict[str, Array], values: dict[str, Array]) -> bool:
 
 
 def _record(saved: SavedRun) -> Record:
-    """The part of a run's record that belongs to its parameters; the corpus without its folder, two validations."""
+    """Return the part of a run's record that belongs to its parameters.
+
+    The corpus has no folder, and of the history only the best and the last validation are kept.
+    """
     settings: Record = {**saved.settings, "corpus": {**saved.settings["corpus"], "path": _corpus_name(saved)}}
     if "start" in settings:
         settings["start"] = {**settings["start"], "run": Path(settings["start"]["run"]).name}
@@ -137,12 +185,12 @@ def _corpus_name(saved: SavedRun) -> str:
 
 
 def _without_folder(source: str) -> str:
-    """Name the origin of a recording, without the folder of a file on this machine."""
+    """Return the origin of a recording; an absolute path is cut to the name of the file."""
     return Path(source).name if Path(source).is_absolute() else source
 
 
 def _about(recipe: Recipe[Any], run: LoadedRun, saved: SavedRun, origin: Record, seconds: float) -> Record:
-    """The entries of ``pack.json`` but the files."""
+    """Return the entries of ``pack.json`` except the files."""
     versions = {"rnnaudio": __version__, "python": platform.python_version(), "numpy": np.__version__}
     return {
         "format": layout.FORMAT,
@@ -155,7 +203,7 @@ def _about(recipe: Recipe[Any], run: LoadedRun, saved: SavedRun, origin: Record,
 
 
 def _readme(name: str, run: LoadedRun, about: Record) -> str:
-    """The text for whoever gets the pack; name: that of the file."""
+    """Return the text of the readme, for the receivers of the pack; name: file name of the pack."""
     corpus, prime = about["corpus"], about["prime"]
     music = f"{corpus['path']}, {corpus['sample_rate_hz']} Hz"
     music += f", {corpus['train_seconds']:.0f} s for training" if "train_seconds" in corpus else ""
@@ -166,12 +214,14 @@ def _readme(name: str, run: LoadedRun, about: Record) -> str:
         recipe=about["recipe"],
         n_parameters=run.model.n_parameters,
         n_updates=run.record["n_updates"],
-        name=shlex.quote(visible(name)),
+        name=in_shell(name),
         seconds=prime["seconds"],
         origin=visible(prime["title"] + (ORIGIN.format(**prime) if prime["source"] else "")),
         rate=run.sample_rate_hz,
         corpus=visible(music),
         trained_by=visible(trained_by),
+        licence=visible(about["licence"]),
+        precision=about["precision"],
     )
 
 
@@ -180,9 +230,9 @@ NO_ENGINE = dict.fromkeys(("name", "version", "mode", "kernel"), "unknown")  # r
 
 
 def _write_zip(out: Path, folder: Path, about: Record) -> int:
-    """Write the files of a folder and their list to a zip file, whole or not at all; returns its length in bytes."""
+    """Write the files of a folder and their list to a zip file, all or nothing; return its length in bytes."""
     names = sorted(path.name for path in folder.iterdir())
-    contents = {name: (folder / name).read_bytes() for name in names}
+    contents = {name: in_order((folder / name).read_bytes(), name) for name in names}
     if sum(map(len, contents.values())) > layout.MOST_BYTES - layout.MOST_MANIFEST_BYTES:
         raise RnnaudioError(f"{out} would have more than {layout.MOST_BYTES} bytes, the most a pack has: send RUN_DIR")
     files = {name: {"sha256": hashlib.sha256(c).hexdigest(), "bytes": len(c)} for name, c in contents.items()}

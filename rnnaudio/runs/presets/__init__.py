@@ -9,12 +9,12 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Names of all presets."""
+    """Return the names of all presets, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def path_of(name: str) -> Path:
-    """Path of a preset's file; RnnaudioError, suggesting the nearest known name, if there is no such preset."""
+    """Return the path of a preset's file; RnnaudioError, with the nearest known name, if there is no such preset."""
     if name not in names():
         raise RnnaudioError(f"unknown preset {name!r}; {nearest(name, names())}")
     return FOLDER / f"{name}.toml"

@@ -1,1 +1,1 @@
-"""Runs over samples, which are generated one by one."""
+"""The recipe ``samples``: runs that generate sound sample by sample from predicted distributions."""

@@ -39,12 +39,12 @@ class SamplesConfig:
 
     @property
     def n_fitted_taps(self) -> int:
-        """Number of taps of the linear path: 0 for a categorical read-out, which has no location to predict."""
+        """Number of past samples from which the linear path predicts; 0 for a categorical read-out, without one."""
         return 0 if self.readout == "categorical" else self.n_taps
 
     @property
     def n_context(self) -> int:
-        """Number of samples that precede the first predicted one; equals ``n_context`` of :class:`SampleModel`."""
+        """Number of samples before the first predicted one, as ``n_context`` of :class:`rnnaudio.nn.SampleModel`."""
         return max(self.frames[0], self.window, self.n_fitted_taps)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Why settings of runs over samples cannot change when a run is resumed, by their names in ``config.toml``."""
+"""Reasons why settings of runs over samples cannot change when a run is resumed, by their names in ``config.toml``."""
 
 from rnnaudio.runs import reasons
 

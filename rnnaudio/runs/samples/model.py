@@ -1,4 +1,4 @@
-"""Construction of quantised training data and of the model in tiers of frames, from settings and a corpus."""
+"""Construction of the quantised data and of the model of a run over samples, from its settings and a corpus."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -28,7 +28,7 @@ class Facts:
     deviation
         standard deviation of the quantised samples, as values from -1 to 1.
     unit
-        standard deviation of the residual of the linear path; without one, ``deviation``.
+        standard deviation of the residual of the linear path; ``deviation`` if there is no linear path.
     taps
         coefficients of the linear path, as in :func:`linear_path`; empty if there is none.
     """
@@ -40,14 +40,14 @@ class Facts:
 
 
 def readout_of(config: SamplesConfig, unit: float) -> LevelReadout:
-    """Make the read-out that the config names; unit: see :class:`Facts`."""
+    """Make the read-out that the config names; unit: scale of a logistic read-out, see :class:`Facts`."""
     if config.readout == "categorical":
         return Categorical(config.n_levels)
     return LogisticMixture(config.n_components, config.n_levels, unit)
 
 
 def build_model(config: SamplesConfig, facts: Facts, rng: np.random.Generator | None = None) -> SampleModel:
-    """Build the model, with the linear path and the scale in ``facts``.
+    """Build the model with the linear path and the scale in ``facts``.
 
     rng: generator of the initial parameters; None: one seeded with the config's seed.
     """
@@ -64,10 +64,10 @@ def build_model(config: SamplesConfig, facts: Facts, rng: np.random.Generator | 
 
 
 def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
-    """Measure a training split, given as ``levels``, and fit a linear path to it; returns the results.
+    """Measure the quantised training split ``levels``, and fit a linear path to it; returns the measurements.
 
-    n_taps: number of past samples from which the linear path predicts; 0: no linear path. RnnaudioError if all samples
-    have the same level, or ``n_taps`` is too large.
+    quantizer: the quantiser of ``levels``. n_taps: number of past samples from which the linear path predicts; 0: no
+    linear path. RnnaudioError if all samples have the same level, or if ``n_taps`` is too large.
     """
     values, share = quantizer.values(np.arange(quantizer.n_levels)), levels.counts / levels.counts.sum()
     mean = float(share @ values)
@@ -88,21 +88,21 @@ def measured_facts(levels: Levels, quantizer: Quantizer, n_taps: int) -> Facts:
 
 
 def linear_path(values: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """Predict each value v but the first p from the p values before it: (time, ...) -> (time - p, ...).
+    """Predict each value v except the first p from the p values before it: (time, ...) -> (time - p, ...).
 
         a_0 v_{t-1} + ... + a_{p-1} v_{t-p} + a_p
 
-    ``taps`` (p + 1,) are a_0, ..., a_p: the latest value first, the constant last.
+    taps: (p + 1,), the coefficients a_0, ..., a_p, that of the latest value first, the constant last.
     """
     p, n = len(taps) - 1, len(values)
     return np.asarray(taps[p] + sum(taps[k] * values[p - 1 - k : n - 1 - k] for k in range(p)))
 
 
 def windows_of(split: Split, quantizer: Quantizer, n_context: int, n_steps: int, most: int) -> list[CodeBatch]:
-    """Validation windows, as a list of one batch: at most ``most``, spread evenly over a split.
+    """Make the validation windows, at most ``most``, spread evenly over a split; returns a list with one batch.
 
-    A window has n_context samples of context and n_steps samples to predict. RnnaudioError if no piece is long enough
-    for a window.
+    A window has ``n_context`` samples of context and ``n_steps`` samples to predict. RnnaudioError if no piece is long
+    enough for a window.
     """
     parts = stretches(levels_of(split, quantizer).sequences, n_context + n_steps, most)
     return fixed_code_windows(parts, n_steps, len(parts), n_context)

@@ -1,4 +1,4 @@
-"""The network of a run over samples, for export: one frame of the top tier, sampled sample by sample in loops."""
+"""The network of a run over samples, for export: it samples one frame of the top tier, sample by sample, in loops."""
 
 from typing import Any, NamedTuple
 
@@ -20,10 +20,10 @@ LEAST_UNIFORM = 1e-300  # of a random number whose logarithm is taken
 
 
 class Given(NamedTuple):
-    """What a frame is sampled from besides the model: levels known beforehand and random numbers, both (streams, ...).
+    """Inputs of the exported network: known levels and random numbers, for the samples of a frame or a part of one.
 
     known
-        (streams, n), levels; -1 where a level is to be sampled.
+        (streams, n), levels; -1 for a level to be sampled.
     uniform
         (streams, n, k), random numbers U(0, 1), k for each sample.
     """
@@ -35,11 +35,25 @@ class Given(NamedTuple):
 def step_network(model: SampleModel, quantizer: Quantizer) -> Network:
     """Make the network that samples one frame of the top tier, n samples.
 
-    Inputs: ``known`` (streams, n), int64, levels of the frame that are known, as in a prime, and -1 where a level is
-    to be sampled; ``uniform`` (streams, n, k), float64, random numbers U(0, 1), k for each sample; ``temperature``
-    (), float64; the states: ``history`` (streams, n_context), int64, the levels before the frame, and those of the
-    tiers. Outputs: ``levels`` (streams, n), int64; ``samples`` (streams, n), float32, the same as standardised audio;
-    the states. RnnaudioError for a read-out that no kernel samples from.
+    Inputs:
+
+    known
+        (streams, n) int64, levels of the frame that are known, as in a prime; -1 for a level to be sampled.
+    uniform
+        (streams, n, k) float64, random numbers U(0, 1), k for each sample.
+    temperature
+        () float64.
+    history
+        (streams, n_context) int64, a state: the levels before the frame. The states of the tiers are further inputs.
+
+    Outputs:
+
+    levels
+        (streams, n) int64, the levels of the frame.
+    samples
+        (streams, n) float32, the same as standardised audio. The new states are further outputs.
+
+    RnnaudioError for a read-out from which an exported network cannot sample.
     """
     readout, top = model.samples.readout, model.tiers[0]
     if readout.kernel not in SAMPLERS:
@@ -64,7 +78,7 @@ def step_network(model: SampleModel, quantizer: Quantizer) -> Network:
 
 
 class _Player:
-    """The tiers of a model as loops within loops: a frame of one tier holds several frames of the tier below."""
+    """Builder of nested loops over the tiers of a model: a frame of a tier holds several frames of the tier below."""
 
     def __init__(self, model: SampleModel, temperature: Value):
         self._model, self._temperature = model, temperature
@@ -72,10 +86,10 @@ class _Player:
     def frame(
         self, graph: Graph, k: int, above: Value | None, history: Value, states: list[list[Value]], given: Given
     ) -> tuple[Value, Value, list[list[Value]]]:
-        """Add a frame of tier k to a graph; returns its levels (streams, n), the history and all states after it.
+        """Add a frame of tier ``k`` to a graph; returns its levels (streams, n), the history and all states after it.
 
-        ``above`` (streams, n_units): the output of the tier above for this frame; None for the top tier. ``states``:
-        those of tier k and of the tiers below it.
+        above: (streams, n_units), the output of the tier above for this frame; None for the top tier. states: those of
+        tier ``k`` and of the tiers below it. given: inputs for the n samples of the frame.
         """
         tiers = self._model.tiers
         if k == len(tiers):
@@ -89,7 +103,11 @@ class _Player:
     def _parts(
         self, graph: Graph, k: int, c: Value, history: Value, states: list[list[Value]], given: Given
     ) -> tuple[Value, Value, list[list[Value]]]:
-        """Add a loop over the parts of a frame of tier k, each a frame of the tier below; c (streams, parts, n)."""
+        """Add a loop over the parts of a frame of tier ``k``, each a frame of the tier below.
+
+        c: (streams, parts, n_units), the output of tier ``k`` for each part. states: those of the tiers below. Returns
+        what :meth:`frame` returns, with the states of the tiers below.
+        """
         tier = self._model.tiers[k]
         n = tier.n_samples // tier.ratio
         flat = [value for leaves in states for value in leaves]
@@ -108,7 +126,10 @@ class _Player:
     def _tier_step(
         self, graph: Graph, tier: FrameTier, above: Value | None, history: Value, old: list[Value]
     ) -> tuple[Value, list[Value]]:
-        """Add a step of a tier; returns its output c (streams, ratio, n_below) and its new state."""
+        """Add a step of a tier to a graph; returns its output c (streams, ratio, n_below) and its new state.
+
+        above: output of the tier above; None for the top tier. old: the state of the tier.
+        """
 
         def step(history: Symbolic, *arrays: Symbolic) -> list[Symbolic]:
             conditioning, leaves = (arrays[:1], arrays[1:]) if above else ((), arrays)
@@ -124,13 +145,16 @@ class _Player:
         return c, new
 
     def _values(self, levels: Symbolic) -> Symbolic:
-        """u = v / deviation of levels, float32; see :class:`SampleModel`."""
+        """Convert levels to the model's inputs u = v / deviation, float32; see :class:`SampleModel`."""
         n_levels = self._model.samples.readout.n_levels
         v = 2.0 * tt.cast(levels, "float64") / np.float64(n_levels - 1) - 1.0
         return tt.cast(v / np.float64(self._model.deviation), "float32")
 
     def _sample(self, graph: Graph, above: Value | None, history: Value, given: Given) -> tuple[Value, Value]:
-        """Add the sampling of one level; returns it (streams, 1), and the history with it in place of the oldest."""
+        """Add the sampling of one level to a graph; returns the level (streams, 1) and the new history.
+
+        The new history has the level as its last one, and lacks the oldest. A known level is not sampled.
+        """
         assert above is not None, "the model has no tiers"
 
         def step(
@@ -145,7 +169,11 @@ class _Player:
         return level, after
 
     def _prediction(self, latest_first: Symbolic, above: Symbolic) -> Symbolic:
-        """The parameters of the next sample's distribution, (streams, n_out); the history's values, latest first."""
+        """Compute the parameters of the next sample's distribution, (streams, n_out).
+
+        latest_first: (streams, n_context), the values of the history, the latest first. above: output of the lowest
+        tier of frames.
+        """
         model = self._model
         prediction = model.samples.predict(latest_first[:, : model.samples.n_samples], above, Context.evaluation())
         if model.taps is None:
@@ -158,7 +186,11 @@ class _Player:
 
 
 def level_of(readout: Any, prediction: Symbolic, uniform: Symbolic, temperature: Symbolic) -> Symbolic:
-    """Sample levels from predicted distributions, as the read-out's ``sample`` does: (n, n_out), (n, k) -> (n,)."""
+    """Sample levels from predicted distributions, as the read-out's ``sample`` does.
+
+    prediction: (n, n_out), parameters of the distributions. uniform: (n, k), random numbers U(0, 1). temperature: ().
+    Returns levels (n,), int64.
+    """
     if readout.kernel == "categorical":
         return sampled(prediction, uniform[:, 0], temperature)
     unit, least_scale = readout.kernel_constants
@@ -174,7 +206,7 @@ def level_of(readout: Any, prediction: Symbolic, uniform: Symbolic, temperature:
 
 
 def as_samples(quantizer: Quantizer, levels: Symbolic) -> Symbolic:
-    """Dequantise levels, as :meth:`Quantizer.samples` does, to float32 of the same shape."""
+    """Dequantise levels to standardised samples, float32 of the same shape, as :meth:`Quantizer.samples` does."""
     mu = np.float64(quantizer.n_levels - 1)
     v = 2.0 * tt.cast(levels, "float64") / mu - 1.0
     if quantizer.law == "mu":
@@ -189,6 +221,6 @@ def _cut(x: Symbolic, n_parts: int) -> Symbolic:
 
 
 def _nested(flat: list[Value], like: list[list[Value]]) -> list[list[Value]]:
-    """Divide a list into lists of the lengths of those in ``like``."""
+    """Divide a flat list into lists as long as those in ``like``."""
     remaining = iter(flat)
     return [[next(remaining) for _ in leaves] for leaves in like]

@@ -1,7 +1,7 @@
 """Runs over samples: quantise a corpus, fit a linear path, train a :class:`SampleModel`, generate by sampling."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,11 +18,11 @@ from rnnaudio.generation.samples import SamplePlayer
 from rnnaudio.kernels.samples import SAMPLERS
 from rnnaudio.nn import SampleModel
 from rnnaudio.objectives import NextSamples
-from rnnaudio.runs.bits import bits_by_counts, fitting
+from rnnaudio.runs.bits import BitsRecipe, bits_by_counts, fitting
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.lengths import Need, Needs
-from rnnaudio.runs.recipe import Prepared, Recipe
+from rnnaudio.runs.recipe import Prepared
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.runs.samples.fixed import FIXED
@@ -37,7 +37,7 @@ BLOCK_SAMPLES = 1024  # per block of generated sound, about
 
 @dataclass(frozen=True)
 class SamplesRun(LoadedRun):
-    """A trained run over samples."""
+    """A trained run over samples, with the quantiser of its samples."""
 
     config: SamplesConfig
     model: SampleModel
@@ -45,15 +45,15 @@ class SamplesRun(LoadedRun):
 
     @property
     def temperature(self) -> float:
-        """The default sampling temperature: 1, the distributions as learnt."""
+        """The default sampling temperature: 1, which leaves the distributions as learnt."""
         return 1.0
 
     def blocks(
         self, primes: Sequence[np.ndarray], n_samples: int, sampling: SamplingOptions, *, at_once: bool
     ) -> Iterator[np.ndarray]:
-        """Continue each prime, see the base class; at_once: each block is one frame of the lowest tier of frames.
+        """Continue each prime, see the base class; with ``at_once``, each block is a frame of the lowest frame tier.
 
-        RnnaudioError for n_samples below 1.
+        RnnaudioError if ``n_samples`` is less than 1.
         """
         if n_samples < 1:
             raise RnnaudioError(f"asked for {n_samples} samples; expected 1 or more")
@@ -83,7 +83,7 @@ class SamplesRun(LoadedRun):
         return {"": network}
 
 
-class SamplesRecipe(Recipe[SamplesConfig]):
+class SamplesRecipe(BitsRecipe[SamplesConfig]):
     """Runs of SampleRNN, a hierarchical model with tiers of frames, which generates one sample at a time."""
 
     name = "samples"
@@ -105,16 +105,11 @@ class SamplesRecipe(Recipe[SamplesConfig]):
     def least_prime_samples(self, config: SamplesConfig) -> int:
         return config.n_context
 
-    def may_change(self, config: SamplesConfig) -> Set[str]:
-        return {"minutes", "checkpoint_minutes", "preflight", "back_off"}
-
-    def in_words(self, loss: float) -> str:
-        return f"{loss:.3f} bits a sample"
-
     def prepare(self, config: SamplesConfig, corpus: AudioCorpus, run_dir: Path | None = None) -> Prepared:
-        """Quantise the music, fit the linear path, build the model; RnnaudioError for silent or too short music.
+        """Prepare a training: quantise the music, fit the linear path, build the model.
 
-        Quantiser and linear path are those of the run in ``run_dir``, if there is one.
+        With ``run_dir``, quantiser and linear path are those of the run in it. RnnaudioError for silent or too short
+        music.
         """
         quantizer, known = fitted_quantizer(corpus.train, config.n_levels, config.law), facts_in(run_dir)
         if known:
@@ -148,17 +143,17 @@ SAMPLES = SamplesRecipe()
 
 
 def facts_in(run_dir: Path | None) -> Facts | None:
-    """The measurements that are saved with a run; None without a run, or if it has none."""
+    """Read the measurements saved with the run in a folder; None if there is no run, or it has none."""
     saved = SavedRun.read(run_dir).settings.get("facts") if run_dir and checkpoint.exists(run_dir) else None
     return None if saved is None else from_dict(Facts, saved)
 
 
 def _print_clipping(peak: float, most: float) -> None:
-    """Print a note if the largest magnitude of a sample, ``peak``, is beyond what the quantiser takes, ``most``."""
+    """Print a note if ``peak``, the largest magnitude of the samples, exceeds ``most``, the quantiser's peak."""
     if peak > most:
         print(f"note: the loudest sample is {peak / most:.3g} times the peak that the run quantises: it is clipped")
 
 
 def quantizer_of(config: SamplesConfig, facts: Facts) -> Quantizer:
-    """Make the quantizer with which a run was trained."""
+    """Make the quantiser with which a run was trained."""
     return Quantizer(facts.peak, config.n_levels, config.law)

@@ -1,4 +1,4 @@
-"""What a sweep looks for: figures of a run, and whether the lowest or the highest is the best."""
+"""Objectives of a sweep: quantities of a run to be minimised or maximised."""
 
 import math
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ VALIDATION = "validation"
 
 
 class Objective(NamedTuple):
-    """A figure of a run by which trials are compared.
+    """A quantity of a run by which trials are compared.
 
     direction
-        which values are better.
+        whether low or high values are better.
     entry
-        name of the figure in the summary of a run; see :func:`rnnaudio.runs.outcome.summarise`.
+        name of the quantity in the summary of a run; see :func:`rnnaudio.runs.outcome.summarise`.
     quantity
-        what it is, with its unit, for axes of pictures; empty: the loss of the recipe.
+        description with unit, for the axes of pictures; empty: the loss of the recipe.
     recipes
-        names of the recipes whose summaries have it; (): all.
+        names of the recipes that have the quantity in their summaries; (): all.
     """
 
     direction: Literal["minimize", "maximize"]
@@ -29,7 +29,7 @@ class Objective(NamedTuple):
     recipes: tuple[str, ...] = ()
 
     def value_in(self, summary: Mapping[str, Any]) -> float | None:
-        """The value in the summary of a run; None if it has none that is finite, as a run never validated."""
+        """Return the value in a run's summary; None if it is missing or not finite, as in a run never validated."""
         value = summary.get(self.entry)
         return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
@@ -41,7 +41,7 @@ OBJECTIVES.add("bits", Objective("minimize", "valid_bits_a_frame", "bits a frame
 
 
 def objective_of(name: str, recipe: str) -> Objective:
-    """Return the objective called ``name``; RnnaudioError if there is none, or if the recipe does not have it."""
+    """Return the objective called ``name``; RnnaudioError if there is none, or if ``recipe`` does not have it."""
     objective = OBJECTIVES[name]
     if objective.recipes and recipe not in objective.recipes:
         known = [other for other, one in OBJECTIVES.items() if not one.recipes or recipe in one.recipes]

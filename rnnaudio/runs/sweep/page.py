@@ -1,6 +1,7 @@
 """The page of a sweep, ``sweep.html``: its trials, the best first, with links to their reports, and pictures."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,20 @@ from rnnaudio.lock import owned_file
 from rnnaudio.markup import Link
 from rnnaudio.plots import Coordinate
 from rnnaudio.report import Deck, write_report
+from rnnaudio.runs.config import shown
+from rnnaudio.runs.listing import alive_in_words, report_figures
 from rnnaudio.runs.recipes import recipe_named
+from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.sweep.objectives import VALIDATION
 from rnnaudio.runs.sweep.ranges import Choices, Range, label_of
 from rnnaudio.runs.sweep.space import Space
 from rnnaudio.runs.sweep.study import REASON, Study, in_turn
+from rnnaudio.text import visible
+from rnnaudio.training import checkpoint
 
 NAME = "sweep.html"
 MOST_MARKS = 10  # values of a range that all have ticks
+DIGITS = 4  # of the settings of a trial
 HISTORY, IMPORTANCE, PARALLEL, TRIALS = "Trial by trial", "What matters", "Settings of each trial", "Trials"
 STATES = {
     TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
@@ -30,7 +37,8 @@ STATES = {
 ORDER = list(STATES.values())
 EXPLANATIONS = {
     TRIALS: "The best first; each name leads to the report of the run. A pruned trial has the loss of its last "
-    "validation. Losses of other targets, scalings or sizes of a frame are other losses, whatever their numbers.",
+    "validation. Losses of other targets, scalings or sizes of a frame are other losses, whatever their numbers. "
+    "Trials are not diagnosed: `rnnaudio diagnose` does it for one of them.",
     HISTORY: "The objective of each trial, in the order in which they were begun, and the best so far.",
     IMPORTANCE: "How much of what tells the best trials from the others lies in each setting (PED-ANOVA). "
     "Of few trials this is a hint at most.",
@@ -40,9 +48,9 @@ EXPLANATIONS = {
 
 
 def write_page(study: Study) -> Path:
-    """Write the page of a sweep and its pictures to the sweep's folder; returns the path of the page.
+    """Write the page of a sweep and its pictures to the sweep's folder; return the path of the page.
 
-    Of several processes that write it at once, the last one to begin has the last word.
+    Processes that write it at the same time take turns; the last one to begin overwrites the pages of the others.
     """
     path = study.out / NAME
     with in_turn(lambda: owned_file(path)):
@@ -50,7 +58,7 @@ def write_page(study: Study) -> Path:
         best = next((row for row in rows if row["state"] == "complete"), None)
         return write_report(
             path,
-            title=f"Sweep {study.out.resolve().name}",
+            title=f"Sweep: {visible(study.out.resolve().name)}",
             summary=summary_of(study, rows),
             first={TRIALS: [_cells(study, row) for row in rows if row["state"] != "waiting"]},
             sounds=_best_sound(study.folder(best["number"])) if best else None,
@@ -63,7 +71,7 @@ def write_page(study: Study) -> Path:
 
 
 def _best_sound(folder: Path) -> Deck | None:
-    """The sound of a trial; None if it has none that can be read."""
+    """Read the sound of a trial; None if there is none, or if it cannot be read."""
     path = folder / "generated.wav"
     try:
         audio, rate = read_audio(path)
@@ -73,10 +81,10 @@ def _best_sound(folder: Path) -> Deck | None:
 
 
 def rows_of(study: Study) -> list[dict[str, Any]]:
-    """A row for each trial, the best first, then those pruned, failed, begun and waiting.
+    """Make a row for each trial: complete trials first, the best at the top, then pruned, failed, begun, waiting.
 
-    A row has ``number``, ``state``, ``value`` (None if there is none), ``settings`` and ``reason``. Trials that wait,
-    but are more than are asked for now, have none.
+    A row has ``number``, ``state``, ``value`` (None if there is none), ``settings`` and ``reason``. Waiting trials
+    beyond the number of trials that the space now requests are left out.
     """
     rows = [_row(one) for one in study.trials()]
     rows = [row for row in rows if row["state"] != "waiting" or row["number"] < study.space.n_trials]
@@ -96,29 +104,48 @@ def _row(frozen: FrozenTrial) -> dict[str, Any]:
 
 
 def quantity_of(space: Space) -> str:
-    """The objective in words, with its unit, if it has one."""
+    """Return the description of the objective, with its unit if it has one."""
     return space.objective.quantity or f"lowest validation loss ({recipe_named(space.recipe).quantity})"
 
 
 def value_in_words(space: Space, value: float) -> str:
-    """A value of the objective in words: ``validation 4.124 bits a frame``, ``seconds_alive 30``."""
-    name = space.sweep.objective
-    return f"{name} {recipe_named(space.recipe).in_words(value) if name == VALIDATION else f'{value:.5g}'}"
+    """Format a value of the objective: ``validation 4.124 bits a frame``, ``seconds_alive 30``."""
+    return f"{space.sweep.objective} {_figure(space, value)}"
+
+
+def _figure(space: Space, value: float) -> str:
+    is_loss = space.sweep.objective == VALIDATION
+    return recipe_named(space.recipe).in_words(value) if is_loss else f"{value:.5g}"
 
 
 def summary_of(study: Study, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Describe a sweep in sentences: the number of trials in each state, and the best one."""
+    """Describe a sweep in two paragraphs: trials by state and the best trial; recipe, objective and sampler.
+
+    rows: the result of :func:`rows_of`.
+    """
     space = study.space
     counts = {state: sum(row["state"] == state for row in rows) for state in ORDER}
     text = f"{len(rows)} trials: {', '.join(f'{n} {state}' for state, n in counts.items() if n)}."
     best = rows[0] if rows and rows[0]["state"] == "complete" else None
     if best:
         text += f" The best is {study.folder(best['number']).name}, {value_in_words(space, best['value'])}"
-        text += f" ({', '.join(f'{name} {_shown(value)}' for name, value in best['settings'].items())})."
+        text += f" ({', '.join(f'{name} {shown(value, DIGITS)}' for name, value in best['settings'].items())})."
+        text += _worth(study, best)
     which = "lowest" if space.objective.direction == "minimize" else "highest"
     pruner = f", pruner {space.sweep.pruner}" if space.sweep.pruner else ""
     how = f"The {which} is best. Sampler {space.sweep.sampler}, seed {space.sweep.seed}{pruner}."
     return f"{text}\n\nRecipe {space.recipe}. Objective {space.sweep.objective}: {quantity_of(space)}. {how}"
+
+
+def _worth(study: Study, best: Mapping[str, Any]) -> str:
+    """Return a remark if the lowest validation loss is no better than that of an untrained model; else empty."""
+    folder = study.folder(best["number"])
+    if study.space.sweep.objective != VALIDATION or not checkpoint.exists(folder):
+        return ""
+    blank = SavedRun.read(folder).settings.get("blank_loss")
+    if blank is None or best["value"] < blank:
+        return ""
+    return f" That is no better than a model that has learnt nothing ({_figure(study.space, blank)})."
 
 
 def _cells(study: Study, row: Mapping[str, Any]) -> dict[str, object]:
@@ -129,13 +156,16 @@ def _cells(study: Study, row: Mapping[str, Any]) -> dict[str, object]:
     }
     cells["state"] = row["state"]
     if row["value"] is not None:
-        cells[study.space.sweep.objective] = row["value"]
+        cells[study.space.sweep.objective] = _figure(study.space, row["value"])
+    figures = report_figures(folder, checkpoint.path_in(folder))
+    if alive := alive_in_words(figures.get("alive_seconds"), figures.get("of_seconds")):
+        cells["alive"] = f"{alive}, then it {figures['death']}" if figures.get("death") else alive
     cells |= {name: row["settings"][name] for name in study.space.ranges if name in row["settings"]}
     return cells | ({"reason": row["reason"]} if row["reason"] else {})
 
 
 def _plotted(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
-    """Plot the pictures; those for which there are not enough trials are left out."""
+    """Plot the pictures; return their paths by caption, without those for which there are too few trials."""
     complete = [row for row in rows if row["state"] == "complete"]
     if not complete:
         return {}
@@ -143,8 +173,9 @@ def _plotted(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]
     quantity, lowest_is_best = quantity_of(space), space.objective.direction == "minimize"
     by_number = sorted(rows, key=lambda row: row["number"])
     pictures = {
-        HISTORY: plots.objective_history(
-            by_number, out / "history.png", quantity=quantity, lowest_is_best=lowest_is_best
+        HISTORY: plots.for_page(
+            partial(plots.objective_history_figure, by_number, quantity=quantity, lowest_is_best=lowest_is_best),
+            out / "history.png",
         ),
         PARALLEL: plots.parallel_coordinates(
             complete,
@@ -156,7 +187,8 @@ def _plotted(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]
     }
     shares = study.importances()
     if shares:
-        pictures[IMPORTANCE] = plots.importances(shares, out / "importances.png", quantity=quantity)
+        draw = partial(plots.importances_figure, shares, quantity=quantity)
+        pictures[IMPORTANCE] = plots.for_page(draw, out / "importances.png")
     return pictures
 
 
@@ -168,12 +200,8 @@ def _coordinate(one: Range) -> Coordinate:
 
 
 def _searched(one: Range) -> str:
-    """A range in words."""
+    """Describe a range in words."""
     if isinstance(one, Choices):
-        return f"one of {', '.join(map(_shown, one.values))}"
+        return f"one of {', '.join(shown(value, DIGITS) for value in one.values)}"
     how = ", by its logarithm" if one.log else f", in steps of {one.step:g}" if one.step else ""
     return f"{one.low:g} to {one.high:g}{how}"
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -17,7 +17,7 @@ NEAR = 1e-6  # of a step by which the high end of a range may miss a whole numbe
 
 
 class Suggesting(Protocol):
-    """The methods of Optuna's trials that choose a value and remember it: asked again, they return the same value."""
+    """Interface of Optuna's trials: methods that choose a value, and return the same value when called again."""
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float: ...
 
@@ -28,7 +28,7 @@ class Suggesting(Protocol):
 
 @dataclass(frozen=True)
 class Floats:
-    """Numbers from ``low`` to ``high``: in steps, if there are any, or chosen by their logarithm if ``log`` is set."""
+    """Real numbers from ``low`` to ``high``: in steps of ``step`` if set, on a logarithmic scale if ``log`` is set."""
 
     low: float
     high: float
@@ -36,17 +36,17 @@ class Floats:
     log: bool = False
 
     def suggest(self, trial: Suggesting, name: str) -> float:
-        """Choose a value for a trial."""
+        """Choose a value of the setting ``name`` for a trial."""
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
     @property
     def ends(self) -> tuple[Plain, ...]:
-        """The values at the ends."""
+        """The lowest and the highest value."""
         return self.low, self.high
 
     @property
     def points(self) -> tuple[Plain, ...]:
-        """All values; none if there are no steps."""
+        """All values; empty without a step."""
         if self.step is None:
             return ()
         n = round((self.high - self.low) / self.step)
@@ -55,7 +55,7 @@ class Floats:
 
 @dataclass(frozen=True)
 class Integers:
-    """Whole numbers from ``low`` to ``high`` in steps, or chosen by their logarithm if ``log`` is set."""
+    """Whole numbers from ``low`` to ``high``: in steps of ``step``, or on a logarithmic scale if ``log`` is set."""
 
     low: int
     high: int
@@ -63,35 +63,35 @@ class Integers:
     log: bool = False
 
     def suggest(self, trial: Suggesting, name: str) -> int:
-        """Choose a value for a trial."""
+        """Choose a value of the setting ``name`` for a trial."""
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
     @property
     def ends(self) -> tuple[Plain, ...]:
-        """The values at the ends."""
+        """The lowest and the highest value."""
         return self.low, self.high
 
     @property
     def points(self) -> Sequence[Plain]:
-        """All values."""
+        """All values of the range."""
         return range(self.low, self.high + 1, self.step)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """A list of values; ``log`` is not set: they have no order."""
+    """A list of values to choose from. They have no order, so ``log`` is always False."""
 
     values: tuple[Plain, ...]
     log: bool = field(default=False, init=False)
 
     def suggest(self, trial: Suggesting, name: str) -> Plain:
-        """Choose a value for a trial."""
+        """Choose a value of the setting ``name`` for a trial."""
         labels = [label_of(value) for value in self.values]
         return self.values[labels.index(trial.suggest_categorical(name, labels))]
 
     @property
     def ends(self) -> tuple[Plain, ...]:
-        """All values."""
+        """All values: without an order there are no ends, so each value is checked like an end of a range."""
         return self.values
 
     @property
@@ -104,19 +104,19 @@ Range: TypeAlias = Floats | Integers | Choices
 
 
 def label_of(value: Plain) -> Plain:
-    """The value as a study holds it: a list as JSON, for choices are numbers, texts or yes-or-no there."""
+    """Convert a value for storage in a study: lists become JSON, since Optuna's choices cannot be lists."""
     return json.dumps(value) if isinstance(value, list | tuple) else value
 
 
 def is_range(value: Plain) -> bool:
-    """Whether a value in a table of ranges is a range, not a table of more of them."""
+    """Return whether a value in the table ``[search]`` is a range or a list of choices, not a nested table."""
     return isinstance(value, list) or (isinstance(value, Mapping) and bool({*value} & {*KEYS}))
 
 
 def first_of(value: Plain, name: str) -> Plain:
-    """The first value of a range that is not checked yet; RnnaudioError if it has none.
+    """Return the low end, or first choice, of a range in a space file; RnnaudioError if it has none or unknown keys.
 
-    name: of the setting, for the message.
+    value: the range as read from the file. name: name of the setting, for the message.
     """
     if isinstance(value, list) and value:
         return value[0]
@@ -130,10 +130,10 @@ def first_of(value: Plain, name: str) -> Plain:
 
 
 def range_of(value: Plain, kind: Any, name: str) -> Range:
-    """Make the range of a setting from its value in a settings file, of which :func:`first_of` has returned a value.
+    """Make the range of a setting from its value in a space file, which :func:`first_of` has accepted.
 
-    kind: type of the setting, as in :mod:`rnnaudio.schema`. name: of the setting, for messages. RnnaudioError for
-    values of another type, a range without values, or a step that misses its high end.
+    kind: type of the setting, as in :mod:`rnnaudio.schema`. name: name of the setting, for messages. RnnaudioError for
+    values of another type, a range without values, or steps that do not lead exactly from ``low`` to ``high``.
     """
     if isinstance(value, list):
         return _choices(value, kind, name)
@@ -146,7 +146,7 @@ def range_of(value: Plain, kind: Any, name: str) -> Range:
 
 
 def _alternatives(kind: Any) -> set[Any]:
-    """The types that a value of a kind may have, of unions and limited numbers."""
+    """Return the types that a value of a kind may have; unions and limited numbers are resolved."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return {one for alternative in arguments for one in _alternatives(alternative)}

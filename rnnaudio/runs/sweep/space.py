@@ -1,4 +1,4 @@
-"""The space of a sweep: which settings are fixed, which are searched, and how, from a TOML file."""
+"""The space of a sweep, read from a TOML file: settings that are fixed, and ranges of settings to search."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,11 +58,11 @@ class Space:
     fixed
         fixed settings, nested.
     ranges
-        what is searched, by the name of the setting, such as ``model.n_units``.
+        ranges of the searched settings, by name, such as ``model.n_units``.
     sweep
         objective, number of trials, sampler and pruner.
     path
-        the file.
+        path of the file.
     """
 
     recipe: str
@@ -77,16 +77,16 @@ class Space:
 
     @property
     def n_points(self) -> int:
-        """Number of points of the grid; 0 if some range has values between its ends without number."""
+        """Number of points of the grid; 0 if a range of real numbers has no step."""
         return math.prod(len(one.points) for one in self.ranges.values())
 
     @property
     def n_trials(self) -> int:
-        """Number of trials."""
+        """Number of trials; by default 20, or for the sampler grid the number of all points."""
         return self.sweep.n_trials or (self.n_points if self.sweep.sampler == "grid" else N_TRIALS)
 
     def point(self, number: int) -> dict[str, Plain]:
-        """The point of the grid with this number, from 0: the values by name, as a study holds them."""
+        """Return point ``number`` of the grid, from 0: the values by name, in the form of :func:`label_of`."""
         values = {}
         for name, one in reversed(list(self.ranges.items())):
             number, k = divmod(number, len(one.points))
@@ -94,14 +94,14 @@ class Space:
         return {name: values[name] for name in self.ranges}
 
     def config(self, values: Values) -> Any:
-        """Make the config of a trial from the values of the searched settings; Unsuitable if they do not agree."""
+        """Make the config of a trial from the values of the searched settings; Unsuitable if it is not valid."""
         try:
             return from_dict(config_class(self.recipe), _with(self.fixed, values))
         except RnnaudioError as error:
             raise Unsuitable(error) from error
 
     def identity(self) -> Record:
-        """Identify the space by plain values: all of it but the number of trials."""
+        """Return plain values that identify the space: all of it but the number of trials."""
         sweep = {name: value for name, value in to_dict(self.sweep).items() if name != "n_trials"}
         search = {name: asdict(one) for name, one in self.ranges.items()}
         return {"recipe": self.recipe, "fixed": self.fixed, "search": search, "sweep": sweep}
@@ -114,7 +114,8 @@ def read_space(path: Path) -> Space:
     ``[search]``, which override the preset; the fields of :class:`SweepConfig` in the table ``[sweep]``.
 
     RnnaudioError, naming the file, for an unknown key (with the nearest known one), for a value that does not fit, and
-    for a value of a range that does not go with the fixed settings and the first values of the other ranges.
+    for an end or choice of a range that is not valid together with the fixed settings and the first values of the
+    other ranges.
     """
     try:
         return _space(path, read_toml(path))
@@ -151,7 +152,7 @@ def _is_typo_of_a_table(key: str, known: Sequence[str]) -> bool:
 
 
 def _check_names(raw: Record, content: Record) -> None:
-    """RnnaudioError if nothing is searched, or if something is both searched and fixed, or both range and table."""
+    """Raise RnnaudioError if no setting is searched, or if one is both searched and fixed, or both range and table."""
     if not raw:
         raise RnnaudioError("there is nothing to search; expected a table [search] of settings, each with " + FORM)
     for name in raw:
@@ -162,7 +163,7 @@ def _check_names(raw: Record, content: Record) -> None:
 
 
 def _ranges(recipe: str, fixed: Record, raw: Record) -> dict[str, Range]:
-    """The ranges by name, each checked beside the fixed settings and the first values of the others."""
+    """Make the ranges by name; ends and choices are checked with the fixed settings and first values of the others."""
     kind = config_class(recipe)
     first = {name: first_of(value, f"search.{name}") for name, value in raw.items()}
     config = from_dict(kind, _with(fixed, first))
@@ -174,7 +175,7 @@ def _ranges(recipe: str, fixed: Record, raw: Record) -> dict[str, Range]:
 
 
 def _leaves(table: Record, prefix: str) -> Iterator[tuple[str, Plain]]:
-    """Names and values of all ranges in nested tables."""
+    """Yield (name, value) of all ranges in nested tables; names of nested ones are joined by dots."""
     for key, value in table.items():
         if isinstance(value, Mapping) and not is_range(value):
             yield from _leaves(dict(value), f"{prefix}{key}.")
@@ -192,7 +193,10 @@ def _is_fixed(fixed: Record, name: str) -> bool:
 
 
 def _kind_of(config: Any, name: str) -> Any:
-    """The type of a setting of a config, by its name, ``model.n_units``; an option of a cell may lack its table."""
+    """Return the type of a config's setting by name, such as ``model.n_units``.
+
+    Options of a cell may be named without their table ``options``.
+    """
     *tables, last = name.split(".")
     for key in tables:
         config = getattr(config, key)
@@ -203,7 +207,7 @@ def _kind_of(config: Any, name: str) -> Any:
 
 
 def _with(fixed: Record, values: Values) -> Record:
-    """Settings, nested, with the values by name in their places; what is given is left unchanged."""
+    """Return a copy of nested settings, with ``values`` inserted by their dotted names."""
     settings = dict(fixed)
     for name, value in values.items():
         table, *others = name.split(".", 1)
@@ -217,7 +221,7 @@ def _with(fixed: Record, values: Values) -> Record:
 
 
 def _check_number(space: Space) -> None:
-    """RnnaudioError for a grid with a range without steps, or with more trials than points."""
+    """Raise RnnaudioError for a grid that has a range without steps, more trials than points, or too many trials."""
     if space.sweep.sampler != "grid":
         return
     endless = [name for name, one in space.ranges.items() if not one.points]

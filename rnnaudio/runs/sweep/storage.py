@@ -1,4 +1,4 @@
-"""Where a study is kept: Optuna's journal, a file in the sweep's folder, or a database."""
+"""Storage of a study: Optuna's journal, a file in the sweep's folder, or a database."""
 
 import contextlib
 import sys
@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from rnnaudio.atomic import break_links
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.interrupt import Interrupt
 from rnnaudio.records import parsed
@@ -30,7 +31,7 @@ warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 @contextlib.contextmanager
 def explained(where: str) -> Iterator[None]:
-    """Context in which errors of a storage, called ``where`` in the message, become an RnnaudioError."""
+    """Context manager that converts errors of a storage, called ``where`` in the message, to RnnaudioError."""
     try:
         yield
     except (OptunaError, SQLAlchemyError, OSError) as error:
@@ -42,9 +43,9 @@ def explained(where: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed(where: str) -> Iterator[None]:
-    """Context for work on a storage: as :func:`explained`, and a signal raises KeyboardInterrupt at its end only.
+    """Context manager for work on a storage, as :func:`explained`, that delays KeyboardInterrupt to its end.
 
-    Optuna, interrupted while it waits for the lock of a journal, would free the lock of another process.
+    If Optuna were interrupted while it waits for the lock of a journal, it would free the lock of another process.
     """
     with Interrupt("ending when the study is written") as asked, explained(where):
         yield
@@ -53,7 +54,7 @@ def undisturbed(where: str) -> Iterator[None]:
 
 
 def name_of(out: Path, url: str) -> str:
-    """Name a storage for messages: its file, or its URL without the password."""
+    """Return the name of a storage for messages: the path of its file, or its URL without the password."""
     if not url:
         return str(out / JOURNAL)
     try:
@@ -63,9 +64,10 @@ def name_of(out: Path, url: str) -> str:
 
 
 def open_storage(out: Path, url: str) -> BaseStorage:
-    """Open the storage at the URL of a database or, if it is empty, the journal in the folder ``out``.
+    """Open the storage at the URL of a database or, if ``url`` is empty, the journal in the folder ``out``.
 
-    A journal that does not exist is made. RnnaudioError if there is no such database, or if the journal is damaged.
+    A journal that does not exist is made. RnnaudioError if the database cannot be opened, or if the journal is
+    damaged.
     """
     return _database(url, name_of(out, url)) if url else _journal(out / JOURNAL)
 
@@ -101,19 +103,22 @@ def _journal(path: Path) -> JournalStorage:
 
 
 def _mend(path: Path, lock: JournalFileSymlinkLock) -> None:
-    """Cut off an unfinished last line, which a full disk or a loss of power leaves; RnnaudioError for other damage."""
+    """Cut off an unfinished last line, left by a full disk or a loss of power; RnnaudioError for other damage.
+
+    A journal with several hard links, as in a linked copy of the sweep, is first replaced by a copy.
+    """
     with explained(str(path)):
         lock.acquire()
         try:
+            break_links(path)
             content = path.read_bytes()
             whole = content.rfind(b"\n") + 1
             _check_lines(path, content[:whole])
             if whole < len(content):
                 with open(path, "r+b") as file:
                     file.truncate(whole)
-                print(
-                    f"note: {path}: the unfinished last line of {len(content) - whole} bytes is cut", file=sys.stderr
-                )
+                left = f"the unfinished last line of {len(content) - whole} bytes is cut"
+                print(f"note: {visible(path)}: {left}", file=sys.stderr)
         finally:
             lock.release()
 

@@ -1,9 +1,9 @@
-"""The study of a sweep: who may join it, which trial is next, what is told of it.
+"""The study of a sweep: it lets processes join, selects the next trial, and records the results.
 
-All trials are made in advance, waiting, so that there are exactly as many as asked for, however many processes take
-part. A process that runs a trial owns its folder (:mod:`rnnaudio.lock`) from before it takes the trial until after it
-has told the result. A trial that the study takes for running, and whose folder nobody owns, is therefore one whose
-process was killed or interrupted: the next process goes on with it.
+All trials are made in advance, in the state "waiting", so that their number is exact, however many processes take
+part. A process that runs a trial owns the trial's folder (:mod:`rnnaudio.lock`) from before it claims the trial until
+after it has recorded the result. So if the study lists a trial as running, and no process owns its folder, then its
+process was killed or interrupted, and the next process continues it.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ UNSIGNED_SECONDS = 60.0  # after which a trial whose process did not say in whic
 
 
 class Mark(TypedDict):
-    """Record of the study in a sweep's folder: its name, where it is kept, and a random name of the folder."""
+    """Record in a sweep's folder: name of the study, kind of its storage, and a random identifier of the folder."""
 
     study: str
     storage: Literal["journal", "database"]
@@ -50,7 +50,10 @@ class Mark(TypedDict):
 
 
 class Trial(NamedTuple):
-    """A trial that this process runs. values: of the searched settings, by name. handle: Optuna's own trial."""
+    """A trial that this process runs.
+
+    values: values of the searched settings, by name. handle: Optuna's object for the trial.
+    """
 
     number: int
     values: Mapping[str, Plain]
@@ -58,9 +61,9 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """A study and the folder of its runs; made by :func:`open_study`.
+    """An Optuna study and the folder with its runs; made by :func:`open_study`.
 
-    out: the folder. corpus: path of the corpus. where: what the storage is called in messages.
+    out: the folder. space: the space of the sweep. corpus: path of the corpus. where: name of the storage in messages.
     """
 
     def __init__(
@@ -77,26 +80,27 @@ class Study:
         self._study, self._storage, self._mark = study, storage, mark
 
     def folder(self, number: int) -> Path:
-        """The folder of a trial's run."""
+        """Return the folder of a trial's run."""
         return self.out / f"trial-{number:04d}"
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials, in order."""
+        """Return all trials, in order of their numbers."""
         with undisturbed(self.where):
             return self._study.get_trials(deepcopy=False)
 
     def unfinished(self) -> list[int]:
-        """Numbers of the trials that may have to be run: first those that somebody has begun, then the others."""
+        """Return the numbers of the trials that may have to be run: those begun in this folder, then those waiting."""
         open_ones = [one for one in self.trials() if not one.state.is_finished() and one.number < self.space.n_trials]
         begun = [one.number for one in open_ones if one.state == TrialState.RUNNING and self._is_here(one)]
         return begun + [one.number for one in open_ones if one.state == TrialState.WAITING]
 
     def n_elsewhere(self) -> int:
-        """Number of trials that somebody has begun in a folder on another disk, and that have not ended."""
-        return sum(one.state == TrialState.RUNNING and not self._is_here(one) for one in self.trials())
+        """Return the number of unfinished trials that were begun in a folder on another disk."""
+        begun = [one for one in self.trials() if one.state == TrialState.RUNNING and one.number < self.space.n_trials]
+        return sum(not self._is_here(one) for one in begun)
 
     def claim(self, number: int) -> Trial | None:
-        """Take a trial, whose folder this process owns; None if it has ended, or is run elsewhere.
+        """Take a trial, whose folder this process owns, to run it; None if it has ended, or belongs to another folder.
 
         RnnaudioError if the trial has not begun, but there is a run in its folder.
         """
@@ -113,14 +117,17 @@ class Study:
             return None
 
     def report(self, trial: Trial, step: int, loss: float) -> bool:
-        """Report the validation loss of a validation, counted from 1, once; returns whether to end the trial."""
+        """Record the loss of validation number ``step``, from 1, once; return True if the trial should be pruned."""
         with undisturbed(self.where):
             if step not in self._storage.get_trial(trial.handle._trial_id).intermediate_values:
                 trial.handle.report(loss, step)
             return bool(trial.handle.should_prune())
 
     def tell(self, trial: Trial, value: float | None, *, pruned: bool = False, reason: str = "") -> None:
-        """Tell how a trial has ended: with a value; pruned; or failed, for a reason."""
+        """Record the end of a trial: as pruned; else as complete, with ``value``; or as failed, if that is None.
+
+        reason: why the trial has no value; stored if not empty.
+        """
         with undisturbed(self.where):
             if reason:
                 trial.handle.set_user_attr(REASON, reason)
@@ -128,7 +135,10 @@ class Study:
             self._study.tell(trial.handle, value, state=state)
 
     def importances(self) -> dict[str, float]:
-        """Share of each setting in the differences between trials, the greatest first; {} if that cannot be said."""
+        """Return the importance of each setting for the value of complete trials, the greatest first.
+
+        Importances are shares by PED-ANOVA. {} unless at least two complete trials have different values.
+        """
         complete = [one for one in self.trials() if one.state == TrialState.COMPLETE]
         if len({one.value for one in complete}) < 2:
             return {}
@@ -136,14 +146,14 @@ class Study:
         return dict(optuna.importance.get_param_importances(self._study, evaluator=evaluator))
 
     def _is_here(self, frozen: FrozenTrial) -> bool:
-        """Whether the run of a trial that somebody has begun is in this folder, not in one on another disk."""
+        """Return whether the run of a begun trial is in this folder, not in one on another disk."""
         if self._mark["storage"] == "journal" or FOLDER in frozen.user_attrs:
             return frozen.user_attrs.get(FOLDER, self._mark["folder"]) == self._mark["folder"]
         started = frozen.datetime_start
         return started is not None and time.time() - started.timestamp() > UNSIGNED_SECONDS
 
     def _begun(self, frozen: FrozenTrial) -> Trial:
-        """Choose the values of a trial, or find those that were chosen before it was interrupted."""
+        """Choose the values of a trial, or read those that were chosen before it was interrupted."""
         self._storage.set_trial_user_attr(frozen._trial_id, FOLDER, self._mark["folder"])
         if self.space.sweep.sampler == "grid":
             self._storage.set_trial_system_attr(frozen._trial_id, "fixed_params", self.space.point(frozen.number))
@@ -162,7 +172,7 @@ class Study:
 
 
 def _sampler(sweep: SweepConfig, number: int) -> BaseSampler:
-    """The sampler of a trial: its random numbers depend on the seed and the trial, not on the process."""
+    """Make the sampler of a trial; its random numbers depend on the seed and the trial, not on the process."""
     seed = int(np.random.SeedSequence([sweep.seed, number]).generate_state(1)[0])
     if sweep.sampler == "tpe":
         return TPESampler(seed=seed, constant_liar=True)  # does not choose again what another process tries just now
@@ -179,13 +189,12 @@ def _pruner(sweep: SweepConfig) -> BasePruner:
 
 
 def open_study(space: Space, corpus: Path, out: Path, url: str = "") -> Study:
-    """Begin the study of a sweep in the folder ``out``, or join it.
+    """Create the study of a sweep in the folder ``out``, or join it if it exists.
 
-    url: of the database that keeps the study; empty: a journal in ``out``. The study has the name of the folder.
+    url: URL of the database that keeps the study; empty: a journal in ``out``. The study has the name of the folder.
 
     RnnaudioError, before anything is written, if there is no corpus, if ``out`` is used for something else, if the
-    study there, or the one of this name in the database, is of another space or corpus (the message names the
-    difference), or if the storage cannot be used.
+    existing study has another space or corpus (the message names the difference), or if the storage cannot be used.
     """
     with AudioCorpus.open(corpus) as opened:
         about = {name: value for name, value in description(opened).items() if name != "path"}
@@ -196,7 +205,10 @@ def open_study(space: Space, corpus: Path, out: Path, url: str = "") -> Study:
 
 @contextlib.contextmanager
 def in_turn(lock: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """Hold a lock while the block runs, waiting for others for up to two minutes; InUse after that."""
+    """Context manager that waits for a lock and holds it; InUse if others still hold the lock after two minutes.
+
+    lock: function that returns the context manager of the lock.
+    """
     end = time.monotonic() + TURN_SECONDS
     with contextlib.ExitStack() as held:
         while True:
@@ -232,7 +244,7 @@ def _joined(space: Space, identity: Record, corpus: Path, out: Path, url: str) -
 
 
 def _mark(out: Path, url: str) -> Mark:
-    """The mark in a folder, or a new one for a folder without; RnnaudioError if the folder is used for others."""
+    """Read the mark of a folder, or make a new one; RnnaudioError if the folder is used for something else."""
     kind: Literal["journal", "database"] = "database" if url else "journal"
     path = out / MARK
     if not path.exists():
@@ -252,7 +264,7 @@ def _mark(out: Path, url: str) -> Mark:
 
 
 def _known(storage: BaseStorage, name: str, identity: Record, out: Path, where: str) -> bool:
-    """Whether the study is in the storage and has an identity; RnnaudioError if that is another one."""
+    """Return whether the storage has the study with its identity; RnnaudioError if the identity is another one."""
     with explained(where):
         studies = {one.study_name: one for one in optuna.get_all_study_summaries(storage)}
     if name not in studies:

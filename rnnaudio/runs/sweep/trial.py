@@ -1,4 +1,4 @@
-"""One trial of a sweep: an ordinary run, trained, reported, and told to the study."""
+"""One trial of a sweep: an ordinary run, trained and reported, whose result is recorded in the study."""
 
 import math
 from collections.abc import Mapping
@@ -6,10 +6,11 @@ from typing import Any
 
 from rnnaudio.errors import Unsuitable
 from rnnaudio.runs import fit, outcome
+from rnnaudio.runs.config import shown
 from rnnaudio.runs.recipes import recipe_named
 from rnnaudio.runs.record import SavedRun
 from rnnaudio.runs.sweep.objectives import VALIDATION
-from rnnaudio.runs.sweep.page import value_in_words
+from rnnaudio.runs.sweep.page import DIGITS, value_in_words
 from rnnaudio.runs.sweep.study import Study, Trial
 from rnnaudio.schema import Plain
 from rnnaudio.training import Run, checkpoint
@@ -17,19 +18,19 @@ from rnnaudio.training.history import Row
 
 
 class Failed(Exception):
-    """Raised for a trial that has no value, with the reason."""
+    """Raised for a trial that has no value; the message is the reason."""
 
 
 class Pruned(Exception):
-    """Raised within a training to end it: its validations are behind those of other trials."""
+    """Raised in the middle of a training to end it, because its validations are worse than those of other trials."""
 
 
 def run(study: Study, trial: Trial) -> None:
-    """Train a trial, or go on with it, write its report, and tell its value; this process owns its folder.
+    """Train a trial, or continue its training, write its report, and record its value; this process owns its folder.
 
-    Settings that do not go together, a training that breaks down, and a run that does not fit the corpus or the memory
-    are told as failed, with the reason. KeyboardInterrupt if a signal has ended the training, which then is saved.
-    Other errors are those of :func:`rnnaudio.runs.fit.fit`, and leave the trial to be gone on with.
+    Invalid combinations of settings, training that breaks down, and runs that do not fit the corpus or the memory are
+    recorded as failed, with the reason. KeyboardInterrupt if a signal has ended the training, which is saved. Other
+    errors are those of :func:`rnnaudio.runs.fit.fit`; after these the trial can be continued.
     """
     name = study.folder(trial.number).name
     print(f"{name}: {in_words(trial.values)}", flush=True)
@@ -48,17 +49,11 @@ def run(study: Study, trial: Trial) -> None:
 
 def in_words(values: Mapping[str, Plain]) -> str:
     """Format the values of a trial: ``learning_rate=0.00321 model.n_units=100``."""
-    return " ".join(f"{name}={_shown(value)}" for name, value in values.items())
-
-
-def _shown(value: Plain) -> str:
-    if isinstance(value, list | tuple):
-        return ",".join(map(_shown, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return " ".join(f"{name}={shown(value, DIGITS)}" for name, value in values.items())
 
 
 def _value(study: Study, trial: Trial) -> float:
-    """Train and report a trial; returns the value of the objective. Failed, or Pruned, if there is none."""
+    """Train and report a trial; return the value of the objective. Failed or Pruned if there is no value."""
     try:
         done = _trained(study, trial, study.space.config(trial.values))
     except Unsuitable as error:
@@ -78,7 +73,7 @@ def _value(study: Study, trial: Trial) -> float:
 
 
 def _trained(study: Study, trial: Trial, config: Any) -> Run:
-    """Train a trial, or go on with it; validations that were saved, but not reported, are reported first."""
+    """Train a trial, or continue its training; saved validations that were not reported yet are reported first."""
     folder, reporter = study.folder(trial.number), Reporter(study, trial)
     begun = checkpoint.exists(folder)
     if begun:
@@ -89,10 +84,11 @@ def _trained(study: Study, trial: Trial, config: Any) -> Run:
 
 
 class Reporter:
-    """Function of a new row of the history, which reports it to the study; raises Pruned if the trial is to end.
+    """Observer of training that reports each validation to the study; it raises Pruned if the trial should end.
 
-    Validations are counted, so that trials with other intervals of validations are compared at the same number of
-    them. A row that backing off has taken back, and that comes again, has the same number, and is reported once.
+    Validations are numbered, so that trials with different intervals between validations are compared at the same
+    number of validations. If a run returns to an earlier validation (setting ``back_off``), later validations at the
+    same numbers of updates get the same numbers, and each number is reported only once.
     """
 
     def __init__(self, study: Study, trial: Trial) -> None:

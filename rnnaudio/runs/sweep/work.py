@@ -1,7 +1,6 @@
-"""The work of one process on a sweep: trial after trial, until none is left for it."""
+"""The work of one process on a sweep: it runs trials until no trial is left for it."""
 
 import contextlib
-import shlex
 import sys
 
 from rnnaudio.errors import BrokeDown
@@ -9,13 +8,14 @@ from rnnaudio.lock import InUse, owned_folder, owner_of
 from rnnaudio.runs.sweep import trial
 from rnnaudio.runs.sweep.page import rows_of, write_page
 from rnnaudio.runs.sweep.study import Study
+from rnnaudio.text import in_shell, visible
 
 
 def work(study: Study) -> None:
-    """Run all trials that are not run by others, one after the other, and write the page after each.
+    """Run all trials that no other process runs, one after the other, and write the page after each.
 
-    Trials of processes that were killed or interrupted come first. KeyboardInterrupt, with a message on how to go on,
-    if a signal asks the process to end.
+    Trials of processes that were killed or interrupted come first. KeyboardInterrupt, with a message on how to
+    continue, if a signal asks the process to end.
     """
     try:
         while any(_run(study, number) for number in study.unfinished()):
@@ -27,7 +27,7 @@ def work(study: Study) -> None:
 
 
 def _run(study: Study, number: int) -> bool:
-    """Run a trial; False if another process has it, or has ended it."""
+    """Run a trial; return False if another process runs it, or has ended it."""
     folder = study.folder(number)
     with contextlib.ExitStack() as owned:
         try:
@@ -42,7 +42,7 @@ def _run(study: Study, number: int) -> bool:
 
 
 def _write_page(study: Study) -> None:
-    """Write the page; a note if another process, or one on another machine that was killed, keeps it to itself."""
+    """Write the page; print a note instead if another process keeps it locked, or did when it was killed."""
     try:
         write_page(study)
     except InUse as error:
@@ -50,7 +50,7 @@ def _write_page(study: Study) -> None:
 
 
 def left_to_others(study: Study) -> str:
-    """Describe the trials that others are running, and where; empty if all have ended."""
+    """Describe, one per line, the unfinished trials and the processes that run them; empty if all have ended."""
     lines = []
     for number in study.unfinished():
         folder = study.folder(number)
@@ -67,12 +67,12 @@ def left_to_others(study: Study) -> str:
 
 
 def check_any_complete(study: Study) -> None:
-    """Raise BrokeDown if all trials have ended, and all have failed; the message has the first reason."""
+    """Raise BrokeDown if all trials have ended and failed; the message has the first reason."""
     ended = [one for one in rows_of(study) if one["number"] < study.space.n_trials]
     if ended and all(one["state"] == "failed" for one in ended):
         raise BrokeDown(f"all {len(ended)} trials failed; the first: {ended[0]['reason']}")
 
 
 def where(study: Study) -> str:
-    """Make a line with the path of the page, and the command that lists the runs."""
-    return f"look: {study.out / 'sweep.html'}   list: rnnaudio runs {shlex.quote(str(study.out))}"
+    """Return a line with the path of the page, and with the command that lists the runs."""
+    return f"look: {visible(study.out / 'sweep.html')}   list: rnnaudio runs {in_shell(study.out)}"

@@ -1,0 +1,1 @@
+"""Blind listening tests: listeners choose the better sound of each pair, made of two conditions."""
