@@ -164,8 +164,8 @@ def test_where_nothing_tells_settings_apart_the_run_plays_as_learnt_and_says_so(
     monkeypatch.setattr(choice, "usable_limits", lambda corpus, music: None)
     run_dir, tried = scored
     with AudioCorpus.open(folder / "corpus.h5") as corpus:
-        chosen = choose(run_dir, corpus, temperatures=(1.0, 1.5, 2.0), n_primes=1, seconds=1.0)
-    assert tried == [1.0] and chosen.temperature == 1.0 and len(chosen.scores) == 1 and chosen.limits is None
+        chosen = choose(run_dir, corpus, temperatures=(2.0, 1.5, 1.0), details=(0.9, 0.8), n_primes=1, seconds=1.0)
+    assert tried == [1.0] and chosen[:3] == ("model", 1.0, 1.0) and len(chosen.scores) == 1 and chosen.limits is None
     assert "nothing tells settings apart, and the run plays as it has learnt" in capsys.readouterr().out
 
 

@@ -20,7 +20,7 @@ from rnnaudio.progress import bar
 from rnnaudio.runs.codes import budget
 from rnnaudio.runs.codes.budget import Budget, Plan, affordable, budget_seconds, spread
 from rnnaudio.runs.codes.config import CodesConfig, prime_seconds
-from rnnaudio.runs.codes.playing import Playing, save_playing
+from rnnaudio.runs.codes.playing import AS_LEARNT, Playing, save_playing
 from rnnaudio.runs.codes.run import CodesRun, loaded
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.judging import limits_of_real_music
@@ -90,7 +90,7 @@ def choose(
     settings = list(product(runs, temperatures, details if last.codec.n_stages > 1 else details[-1:]))
     if limits is None and real is None:
         print(NO_GUIDE, flush=True)
-        settings = settings[:1]  # as learnt
+        settings = [AS_LEARNT]
     before = [row for row in _tried_before(last.playing, n_primes, real is not None) if _setting(row) in settings]
     scale = training_frechet(corpus, real)
     plan = _planned(before, seconds, len(primes), len(settings)) or _affordable(
@@ -102,7 +102,7 @@ def choose(
     trial = Trial(primes[: plan.n_primes], plan.seconds, limits, real)
     left = [setting for setting in settings if setting not in tried]
     rows = trial.rows(runs, spread(left, plan.n_settings - len(scores)), time_left)
-    playing = Playing("model", 1.0, 1.0, [], limits, scale, len(settings))
+    playing = Playing(*AS_LEARNT, [], limits, scale, len(settings))
     for so_far in filter(None, accumulate(([row] for row in rows), initial=scores)):  # first what was tried before
         playing = Playing(*_setting(healthiest(so_far)), so_far, limits, scale, len(settings) - len(so_far))
         save_playing(playing, run_dir, saved.record["n_updates"])

@@ -14,6 +14,7 @@ from rnnaudio.schema import Between, Count, Plain, checked, from_dict
 PLAYING = "playing.json"
 MOST_BYTES = 10_000_000
 Temperature = Annotated[float, Between(1e-6, 1e6)]
+AS_LEARNT = ("model", 1.0, 1.0)  # parameters and both temperatures of a run for which no choice was made
 
 
 class ScoreEntry(TypedDict, total=False):
@@ -98,7 +99,7 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
     """
     path = playing_path(run_dir)
     if not path.exists():
-        return Playing("model", 1.0, 1.0, [], None)
+        return Playing(*AS_LEARNT, [], None)
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
             raise ValueError(f"it is no file of at most {MOST_BYTES} bytes")
@@ -107,7 +108,7 @@ def load_playing(run_dir: Path, n_updates: int) -> Playing:
     except (OSError, ValueError, RnnaudioError) as error:
         raise RnnaudioError(f"{path} is no record of how it plays ({error}): delete it to choose again") from error
     if record.get("n_updates", n_updates) != n_updates:
-        return Playing("model", 1.0, 1.0, [], None)
+        return Playing(*AS_LEARNT, [], None)
     temperature, scale = record["temperature"], record.get("training_frechet")
     detail = record.get("detail_temperature", temperature)  # earlier versions had one for all stages
     return Playing(
