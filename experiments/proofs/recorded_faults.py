@@ -21,7 +21,7 @@ OVER_FRAMES = FramesConfig(
     learning_rate=2e-3, max_updates=3000, validate_every=25, patience=8,
 )  # fmt: skip
 OVER_CODES = CodesConfig(
-    n_units=32, transpose=(), n_steps=16, batch_size=8, n_codes=16, max_updates=240, validate_every=20
+    n_units=32, transpose=(), n_steps=16, batch_size=8, max_updates=240, validate_every=20
 )
 FAULTY_UPDATES = 300  # of runs with a fault that shows at once
 RECIPES: dict[str, tuple[Any, Any]] = {"frames": (FRAMES, OVER_FRAMES), "codes": (CODES, OVER_CODES)}
@@ -145,7 +145,7 @@ OF_CODES = tuple(
         (OF_FRAMES[7], {}),
         (OF_FRAMES[8], {}),
         (OF_FRAMES[9], {"n_units": 128, "max_updates": 600, "dropout": 0.0, "learning_rate": 5e-3}),
-        (OF_FRAMES[10], {"minutes": 0.03, "validate_every": 3, "max_updates": 3000}),
+        (OF_FRAMES[10], {"minutes": 0.03, "validate_every": 3, "max_updates": 30000, "patience": 10**6}),
         (OF_FRAMES[12], {"input_noise": 5.0}),
     )
 )
