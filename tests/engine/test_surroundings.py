@@ -186,7 +186,7 @@ def program(path, text):
     return path
 
 
-FAILS = """case "$*" in *-v*|*--version*|*-dumpversion*|*-E*) exit 0 ;; esac
+FAILS = """for argument; do case "$argument" in -v|--version|-dumpversion|-E) exit 0 ;; esac; done
 echo "In file included from -:1:" >&2
 echo "-:1:10: fatal error: Python.h: No such file or directory" >&2
 exit 1"""
