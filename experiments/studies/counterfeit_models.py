@@ -45,8 +45,8 @@ EVEN_DB, STEADY_DB = 3.0, 1.0  # standard deviation over time: noise .8, speech,
 LAGS_SECONDS = 0.16, 2.0
 OCTAVES_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 7900.0)
 RIGHT = {
-    "silent": ("silence",), "loud": ("loudness", "clipping"), "noise": ("noise",), "steady": ("standstill", "loop"),
-    "loop": ("loop", "standstill"),
+    "silent": ("silence",), "loud": ("loudness", "clipping"), "noise": ("noise",), "loop": ("loop", "standstill"),
+    "steady": ("standstill", "loop", "monotony"),
 }  # fmt: skip
 
 

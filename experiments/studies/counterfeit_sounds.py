@@ -17,7 +17,7 @@ FAULTS = {
     "buzz with tremolo": ("standstill",), "held chord": ("standstill",), "loop of .65 s": ("loop",),
     "loop of 2 s": ("loop",), "fade": ("silence",), "silence": ("silence",), "room": ("silence",),
     "clipped": ("clipping", "loudness"), "a fifth lower": (), "shuffled half seconds": (), "another corpus": (),
-    "wavering noise": ("noise",),
+    "wavering noise": ("noise",), "drone with beats": ("monotony", "standstill"),
 }  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def counterfeits(real: FloatArray, other: FloatArray, rng: np.random.Generator) 
         "shuffled half seconds": np.resize(shuffled, n),
         "another corpus": levelled(np.resize(other, n), real),
         "wavering noise": levelled(wavering_noise(n, rng), real),
+        "drone with beats": levelled(drone_with_beats(t, rng), real),
     }
 
 
@@ -65,6 +66,14 @@ def wavering_noise(n: int, rng: np.random.Generator) -> FloatArray:
         level = scipy.signal.sosfilt(slow, rng.standard_normal(n))
         total += np.fft.irfft(band, n) * 10 ** (1.5 * level / np.std(level) / 20.0)
     return total
+
+
+def drone_with_beats(t: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Partials of a low tone at times ``t``, in seconds; the level of each rises and falls .7 to 5 times a second."""
+    root, rates = 60.0 * 2.0 ** rng.random(), rng.uniform(0.7, 5.0, 60)
+    partials = ((root * k, rate, rng.random()) for k, rate in enumerate(rates, 1))
+    beating = (np.cos(2 * np.pi * f * t) * np.cos(np.pi * (rate * t + p)) ** 2 / np.sqrt(f) for f, rate, p in partials)
+    return np.sum([*beating], axis=0)
 
 
 def levelled(sound: Audio | FloatArray, real: FloatArray) -> FloatArray:

@@ -34,7 +34,7 @@ from rnnaudio.data.code_batches import fixed_code_windows
 from rnnaudio.data.demo import build_demo_corpus
 from rnnaudio.generation.codes import decoded_audio
 from rnnaudio.metrics import Corpus, classifier_auc
-from rnnaudio.metrics.two_sample import WINDOW_SECONDS
+from rnnaudio.metrics.two_sample import least_samples
 from rnnaudio.metrics.yardstick import Yardstick, cut
 from rnnaudio.objectives import NextCodes
 from rnnaudio.runs.codes.choice import choose
@@ -208,8 +208,8 @@ def area_against_codec(
     stretches are too short.
     """
     groups = [stretches for piece in through if (stretches := cut(piece, round(stretch * rate)))]
-    long = [audio for audio in audios if len(audio) >= WINDOW_SECONDS * rate]
-    if min(len(groups), len(long)) < 2 or stretch < WINDOW_SECONDS:
+    long = [audio for audio in audios if len(audio) >= least_samples(rate)]
+    if min(len(groups), len(long)) < 2 or round(stretch * rate) < least_samples(rate):
         return None
     return round(classifier_auc(groups, [[audio] for audio in long], rate), 3)
 

@@ -61,9 +61,9 @@ def stated_by(file: BinaryIO) -> Stated:
         return _of_chunks(file, _aiff_chunks(file), b"SSND")
     if head[:4] == b"caff":
         return _of_chunks(file, _caf_chunks(file), b"data")
-    if head[:4] == b".snd":
-        start, n_stated = struct.unpack(">II", head[4:12])
-        return _compared(n_stated, _n_bytes(file) - start)
+    if head[:4] == b".snd" and len(head) == 12:
+        start, n_stated = struct.unpack(">II", head[4:])
+        return _compared(n_stated, max(0, _n_bytes(file) - start))
     if head[:4] == b"OggS":
         return _of_ogg(file)
     if head[:7] == b"NIST_1A":

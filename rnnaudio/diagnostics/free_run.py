@@ -26,6 +26,7 @@ FAULTS_IN_WORDS = {
     "clipping": "it goes on, but clips",
     "loudness": "it goes on, but too loud",
     "loop": "it loops",
+    "monotony": "it stops changing",
 }
 STILL = 1e-3  # change, relative to the rms, below which frames count as equal
 

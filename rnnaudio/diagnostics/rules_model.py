@@ -118,7 +118,7 @@ def two_functions(m: Measurements) -> Found | None:
 def noiseless_feedback(m: Measurements) -> Found | None:
     fall, period = m.figures["level_fall_db"], m.figures["period"]
     drones = m.figures["unrest_db"] < DRONE_DB
-    settles = m.life is not None and m.life.fault in ("silence", "standstill", "loop")
+    settles = m.life is not None and m.life.fault in ("silence", "standstill", "loop", "monotony")
     dies = fall > FADED_DB or period > 0 or drones or settles
     mine = m.errors.get("this model", 1.0)
     works = mine < 0.7 or mine < min((e for name, e in m.errors.items() if name != "this model"), default=0.0)

@@ -1,4 +1,4 @@
-"""Survival time of generated audio: it ends when the audio is silent, noise, frozen, a loop, clipped or too loud.
+"""Survival time of generated audio: it ends with silence, noise, a standstill, a loop, monotony, clipping, loudness.
 
 Each of these faults is detected where a feature of windows of 1 s (:mod:`rnnaudio.metrics.windows`) crosses a limit.
 Most limits are the same for all music, because real recordings of every kind stay far from them; a limit that many
@@ -34,6 +34,7 @@ NOISY_DB = -6.5  # noisiness of noise of any usual colour is above it, of tones 
 NARROW_DB = -9.0  # of noise in narrow bands, which moves as noise does and as no tones do
 BROAD_DB = -2.75  # of noise alone (white noise: -2.4), as no music is for seconds on end ...
 WAVERING_SHARE = 2.0  # ... though it moves more than steady noise, because its colour wavers
+UNCHANGED_SHARE = 2.0  # of the change of white noise from second to second
 REPEATED = 0.2
 CLIPPED = 0.01
 FADE_DB = -4.0  # slope of the level, per second, over the two seconds before silence: a fade, not an abrupt end
@@ -68,6 +69,9 @@ class AliveLimits:
         a window is part of a loop if its recurrence is below this limit.
     clipped
         a window is clipped if a larger share of its samples than this is at the peak.
+    unchanged
+        a window is monotonous if its change, in dB, is below this limit. 0: no such limit, as in files of earlier
+        versions.
     blind
         names of the faults that these limits hardly detect, because they were relaxed for recordings with such faults.
     """
@@ -84,6 +88,7 @@ class AliveLimits:
     blind: tuple[str, ...] = ()
     wavering: float = 0.0
     wavering_after_noise: float = 0.0
+    unchanged: float = 0.0
 
 
 class Alive(NamedTuple):
@@ -122,8 +127,9 @@ class InRange(NamedTuple):
 
 
 # In order of precedence, what says more first: silence is steady, too; a steady tone repeats itself; noise does not
-# repeat itself by chance, so that what does is a loop of noise; whatever is at full scale is above all too loud.
-FAULTS = ("silence", "standstill", "clipping", "loudness", "loop", "noise")
+# repeat itself by chance, so that what does is a loop of noise; whatever is at full scale is above all too loud. All
+# that is steady is monotonous.
+FAULTS = ("silence", "standstill", "clipping", "loudness", "loop", "noise", "monotony")
 
 
 def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> AliveLimits:
@@ -146,7 +152,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
     if not measured:
         raise RnnaudioError("no recording is as long as 1 s: give longer recordings to calibrate the limits")
     levels = np.concatenate([windows.level for windows in measured])
-    noise = float(np.median(of_noise(sample_rate_hz).movement))
+    of_all, noise = limits_of_all_music(sample_rate_hz), float(np.median(of_noise(sample_rate_hz).movement))
     noisy = [w.movement + 1e3 * (w.noisiness < NARROW_DB) for w in measured]
     broad = [w.movement + 1e3 * (w.noisiness < BROAD_DB) for w in measured]
     tonal = [w.movement + 1e3 * (w.noisiness >= NOISY_DB) for w in measured]
@@ -162,6 +168,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
         clipped=-_low_limit([-w.clipped for w in measured], -CLIPPED),
         wavering=_low_limit(broad, WAVERING_SHARE * noise, MOST_PIECES),
         wavering_after_noise=_low_limit(broad, WAVERING_SHARE * noise),
+        unchanged=_low_limit([w.change for w in measured if np.isfinite(w.change).all()], of_all.unchanged),
     )
     blind = {
         "silence": limits.silence_dbfs < SILENCE_DBFS - 20.0,
@@ -169,16 +176,18 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
         "standstill": limits.frozen < 0.3 * noise,
         "loop": limits.repeated < 0.5 * REPEATED,
         "clipping": limits.clipped > 10.0 * CLIPPED,
+        "monotony": limits.unchanged < 0.7 * of_all.unchanged,
     }
     return replace(limits, blind=tuple(name for name, is_so in blind.items() if is_so))
 
 
 def limits_of_all_music(sample_rate_hz: int) -> AliveLimits:
     """Return the limits for all music, not calibrated on a corpus; they assume a median level of -23 dBFS."""
-    noise = float(np.median(of_noise(sample_rate_hz).movement))
+    noise = of_noise(sample_rate_hz)
+    movement, change = float(np.median(noise.movement)), float(np.median(noise.change))
     return AliveLimits(
-        sample_rate_hz, USUAL_DBFS, LOUD_DB, SILENCE_DBFS, QUIET_DB, STEADY_SHARE * noise, FROZEN_SHARE * noise,
-        REPEATED, CLIPPED, (), WAVERING_SHARE * noise, WAVERING_SHARE * noise,
+        sample_rate_hz, USUAL_DBFS, LOUD_DB, SILENCE_DBFS, QUIET_DB, STEADY_SHARE * movement, FROZEN_SHARE * movement,
+        REPEATED, CLIPPED, (), WAVERING_SHARE * movement, WAVERING_SHARE * movement, UNCHANGED_SHARE * change,
     )  # fmt: skip
 
 
@@ -209,7 +218,8 @@ def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, pr
 
     Windows start every quarter of a second. Faults, see :class:`AliveLimits`: ``silence``, also where a few clicks
     interrupt it; ``clipping``; ``loudness``; ``noise``; ``standstill`` (a held tone or chord, also with a tremolo);
-    ``loop`` (a repetition of .16 to 3.2 s). The cause of death is a fault that at least half of these 8 windows have,
+    ``loop`` (a repetition of .16 to 3.2 s); ``monotony`` (what stays the same from second to second though it moves
+    within each: a drone with beats). The cause of death is a fault that at least half of these 8 windows have,
     or else the most frequent one. Audio of fewer than 8 windows, that is shorter than 2.75 s, is dead from 0 s on if
     all its windows have faults. The first NaN or infinite sample ends the audio.
 
@@ -299,6 +309,7 @@ def _faults(windows: Windows, limits: AliveLimits, expected: _Expected) -> dict[
         "noise": (is_steady | is_wavering) & ~is_still,
         "standstill": is_still,
         "loop": _with_last_repetition(windows.recurrence < limits.repeated, windows.period),
+        "monotony": windows.change < limits.unchanged,
     }
 
 
@@ -345,5 +356,6 @@ def _death(windows: Windows, cause: str, has_fault: NDArray[np.bool_], start: in
         "noise": f"turned into noise (movement {median(windows.movement):.1f} dB)",
         "standstill": f"froze: the spectrum stopped moving (movement {median(windows.movement):.1f} dB)",
         "loop": f"repeats itself every {median(windows.period):.2f} s (recurrence {median(windows.recurrence):.2f})",
+        "monotony": f"stopped changing: each second sounds like the last (change {median(windows.change):.2f} dB)",
     }
     return sentences[cause]

@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics.prediction import FloatArray
-from rnnaudio.metrics.spectrum import HOP_SAMPLES, N_MEL_BANDS, log_mel
+from rnnaudio.metrics.spectrum import FRAME_SAMPLES, HOP_SAMPLES, N_MEL_BANDS, log_mel
 
 WINDOW_SECONDS, STEP_SECONDS = 4.0, 2.0
 N_CEPSTRA, N_MODULATIONS = 20, 12
@@ -34,6 +34,11 @@ def area_under_curve(real: ArrayLike, generated: ArrayLike) -> float:
         raise RnnaudioError(f"got {len(real)} real and {len(generated)} generated scores; expected at least one each")
     below, up_to = (np.searchsorted(np.sort(real), generated, side) for side in ("left", "right"))
     return float((below.sum() + up_to.sum()) / 2.0 / (len(real) * len(generated)))
+
+
+def least_samples(sample_rate_hz: int) -> int:
+    """Number of samples of the shortest audio with a window: the frames of 4 s, and what the last reaches beyond."""
+    return (round(WINDOW_SECONDS * sample_rate_hz / HOP_SAMPLES) - 1) * HOP_SAMPLES + FRAME_SAMPLES
 
 
 def window_features(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:

@@ -29,6 +29,7 @@ LEAST_AVERAGED = 1.0  # seconds over which a repetition is compared, or the peri
 LEAST_VARIATION_DB = 1.0  # a steady spectrum repeats at every period, which says nothing
 SAME_DISTANCE = 0.15
 TYPICAL_SECONDS = 3.0
+N_COMPARED = 3  # windows that follow each other, whose mean spectra are compared
 BLOCK_FRAMES = 1024
 
 
@@ -55,6 +56,11 @@ class Windows(NamedTuple):
     period
         the period with the least distance, in seconds, or a shorter one whose distance is almost as small; 0 if the
         sound is too short for a comparison.
+    change
+        standard deviation, in dB, of the mean mel spectra (as for ``movement``) of the window and of the next two
+        stretches of its length, mean over the bands: .2 dB for noise of any colour, less for what is held or repeats
+        itself within a second. Windows with less than 2 s after them have the value of the last one that has more;
+        infinite if the sound is shorter than 3 s.
     """
 
     level: FloatArray
@@ -63,6 +69,7 @@ class Windows(NamedTuple):
     clipped: FloatArray
     recurrence: FloatArray
     period: FloatArray
+    change: FloatArray
 
 
 class _Frames(NamedTuple):
@@ -80,11 +87,11 @@ def measure_windows(samples: FloatArray, sample_rate_hz: int) -> Windows:
     n_window = round(WINDOW_SECONDS * sample_rate_hz)
     n_windows = max(0, int((len(samples) - n_window) / (STEP_SECONDS * sample_rate_hz)) + 1)
     if len(samples) < n_window:
-        return Windows(*np.zeros((6, 0)))
+        return Windows(*np.zeros((7, 0)))
     frames = _frames(samples, sample_rate_hz)
     recurrence, period = _recurrence(frames.mel, n_hop / sample_rate_hz)
     n_frames = (n_window - n_frame) // n_hop + 1
-    rows = np.zeros((n_windows, 6))
+    rows = np.zeros((n_windows, 7))
     for k in range(n_windows):
         start = round(k * STEP_SECONDS * sample_rate_hz)
         first = min(-(-start // n_hop), len(frames.mel) - n_frames)
@@ -92,7 +99,10 @@ def measure_windows(samples: FloatArray, sample_rate_hz: int) -> Windows:
         rows[k, 0] = _level(samples[start : start + n_window], n_hop)
         rows[k, 1:3] = _noisiness(frames, part), _movement(frames.mel[part])
         rows[k, 3] = _clipped(samples[start : start + n_window])
-        rows[k, 4:] = recurrence[first], period[first]
+        rows[k, 4:6] = recurrence[first], period[first]
+        rows[k, 6] = _change(
+            frames.mel[first : first + N_COMPARED * n_frames], n_frames, rows[k - 1, 6] if k else np.inf
+        )
     return Windows(*rows.T)
 
 
@@ -142,6 +152,18 @@ def _noisiness(frames: _Frames, part: slice) -> float:
 def _movement(mel: FloatArray) -> float:
     audible = np.maximum(mel, mel.max() - RANGE_DB)
     return float((audible - audible.mean(axis=1, keepdims=True)).std(axis=0).mean())
+
+
+def _change(mel: FloatArray, n_frames: int, otherwise: float) -> float:
+    """Standard deviation of the mean spectra of windows of ``n_frames`` on end, see :class:`Windows`.
+
+    mel: (n, n_bands) in dB, n at most 3 ``n_frames``. ``otherwise`` if there are fewer.
+    """
+    if len(mel) < N_COMPARED * n_frames:
+        return otherwise
+    audible = np.maximum(mel, mel.max() - RANGE_DB)
+    shape = audible - audible.mean(axis=1, keepdims=True)
+    return float(shape.reshape(N_COMPARED, n_frames, -1).mean(axis=1).std(axis=0).mean())
 
 
 def _clipped(samples: FloatArray) -> float:

@@ -14,7 +14,7 @@ from rnnaudio.metrics.likeness import Vocabulary, frechet_distance, jensen_shann
 from rnnaudio.metrics.music import onsets_per_second, pitch_class_entropy, structure
 from rnnaudio.metrics.prediction import FloatArray
 from rnnaudio.metrics.spectrum import log_mel
-from rnnaudio.metrics.two_sample import WINDOW_SECONDS, classifier_auc
+from rnnaudio.metrics.two_sample import classifier_auc, least_samples
 from rnnaudio.records import Record
 
 MOST_SECONDS = 1200.0
@@ -118,11 +118,12 @@ class Yardstick:
     def auc_against_real(self, sounds: Sequence[FloatArray], pieces: Sequence[int] | None = None) -> float | None:
         """Area under the ROC curve of a classifier of these sounds against the unseen music; see `classifier_auc`.
 
-        Sounds and excerpts shorter than 4 s are left out. Each sound is a group of its own or, with ``pieces`` (see
-        :meth:`measure`), the sounds of one piece are one group, and only pieces with sounds are used; excerpts are
-        grouped by piece. None if there are fewer than two groups of sounds or of excerpts.
+        Sounds and excerpts shorter than a window of the classifier, about 4.1 s, are left out. Each sound is a group
+        of its own or, with ``pieces`` (see :meth:`measure`), the sounds of one piece are one group, and only pieces with
+        sounds are used; excerpts are grouped by piece. None if there are fewer than two groups of sounds or of
+        excerpts.
         """
-        long = WINDOW_SECONDS * self.sample_rate_hz
+        long = least_samples(self.sample_rate_hz)
         if pieces is None:
             real = [stretches for stretches in self.real if stretches and len(stretches[0]) >= long]
             groups = [[sound] for sound in sounds if len(sound) >= long]

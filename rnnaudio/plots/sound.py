@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ def spectrogram_figure(
     hop = _hop(n_samples, sample_rate_hz)
     sounds = {"Recording": recording, "Prime + generated" + _remark(continuation): produced}
     levels = [spectrogram_dbfs(sound, sample_rate_hz, hop) for sound in sounds.values()]
-    top_db = _loudest(levels)
+    top_db = next(iter(_peaks(levels)), 0.0)
 
     figure = new_figure(9.0, 7.2)
     grid = figure.add_gridspec(3, 1, height_ratios=[3, 3, 1.3])
@@ -133,7 +133,7 @@ def spectrogram_sheet_figure(
         raise RnnaudioError("spectrogram: got no samples, expected audio")
     hop = _hop(n_samples, sample_rate_hz)
     levels = {name: spectrogram_dbfs(sound, sample_rate_hz, hop) for name, sound in audio.items()}
-    top_db = max(_loudest([level]) for level in levels.values())
+    top_db = max(_peaks(levels.values()), default=0.0)
     figure = new_figure(9.0, 1.0 + 1.3 * len(levels))
     panels = np.atleast_1d(figure.subplots(len(levels), 1, sharex=True, sharey=True))
     for axes, (name, level) in zip(panels, levels.items(), strict=True):
@@ -213,10 +213,10 @@ def _remark(continuation: Floats) -> str:
     return " (silent)" if len(continuation) and np.max(np.abs(continuation)) < 10 ** (SILENCE_DBFS / 20) else ""
 
 
-def _loudest(levels: Sequence[Floats]) -> float:
-    """Highest level of the first sound that is not silent, rounded up to whole dB; 0 if all are silent."""
+def _peaks(levels: Iterable[Floats]) -> list[float]:
+    """Highest level of each sound that is not silent, rounded up to whole dB."""
     peaks = (float(np.max(level, initial=-np.inf, where=np.isfinite(level))) for level in levels)
-    return next((math.ceil(peak) for peak in peaks if peak > SILENCE_DBFS), 0.0)
+    return [math.ceil(peak) for peak in peaks if peak > SILENCE_DBFS]
 
 
 def _plot_spectrogram(axes: Axes, level: Floats, hop: int, sample_rate_hz: float, top_db: float) -> AxesImage:

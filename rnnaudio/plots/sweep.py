@@ -148,7 +148,7 @@ def importances_figure(shares: Mapping[str, float], *, quantity: str, narrow: bo
     axes.set_yticks(places, list(shares), fontsize=9)
     axes.set_xlim(0.0, 1.1 * max(*shares.values(), 0.1))
     joint = "\n" if narrow else " "
-    axes.set_xlabel(f"share in the differences between trials{joint}({quantity})")
+    axes.set_xlabel(f"share in what tells good trials from bad{joint}({quantity})")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -50,7 +50,8 @@ class WarmupCosine:
     def __post_init__(self) -> None:
         if not 0 <= self.n_warmup < self.n_updates:
             raise RnnaudioError(
-                f"n_warmup is {self.n_warmup} and n_updates {self.n_updates}: n_warmup must be 0 or more and less"
+                f"n_warmup is {self.n_warmup} and n_updates {self.n_updates}: "
+                "n_warmup must be 0 or more, and less than n_updates"
             )
         if not 0.0 <= self.final_fraction <= 1.0:
             raise RnnaudioError(f"final_fraction is {self.final_fraction}: it must lie between 0 and 1")

@@ -350,7 +350,8 @@ def test_nothing_measured_means_nothing_found():
 def test_a_mean_is_named_where_the_free_run_dies_without_falling_or_repeating_its_frames():
     usual = {"level_fall_db": 3.0, "play_against_unrolled": 0.0, "period": 0.0, "unrest_db": 2.0}
     assert not named(measured(**usual))
-    for fault, is_named in (("loop", True), ("standstill", True), ("silence", True), ("noise", False), ("", False)):
+    settled = ("loop", "standstill", "silence", "monotony")
+    for fault, is_named in (*((fault, True) for fault in settled), ("noise", False), ("", False)):
         found = measured(**usual)
         found.life = Alive(1.0, "repeats itself every 0.43 s", 1.0, fault)
         assert named(found) == ({"noiseless-feedback"} if is_named else set())

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import spectrogram
 
 import rnnaudio
+from rnnaudio.audio.mel import mel_weights
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import Alive, alive_seconds, calibrate, in_range, limits_of_all_music
 from rnnaudio.metrics.alive import FAULTS
@@ -63,6 +65,15 @@ def buzz(duration, tremolo_hz=1.5):
     return 0.02 * partials * (1 + 0.5 * np.sin(2 * np.pi * tremolo_hz * seconds(duration)))
 
 
+def drone(duration, beats_hz=(1.5, 4.0)):
+    """Partials of 98 Hz, each of which beats at a rate of its own."""
+    t, rates = seconds(duration), np.random.default_rng(3).uniform(*beats_hz, 40)
+    partials = ((98.0 * k, rate) for k, rate in enumerate(rates, 1))
+    return 0.05 * sum(
+        np.cos(2 * np.pi * f * t) * (0.15 + np.cos(np.pi * rate * t) ** 2) / f**0.5 for f, rate in partials
+    )
+
+
 def repeated(period, duration):
     part = music(6.0, 78)[: round(period * RATE_HZ)]
     return np.tile(part, int(duration / period) + 1)[: round(duration * RATE_HZ)]
@@ -93,6 +104,7 @@ TAILS = {
     "sine": (sine(440.0, 5.0), "froze"),
     "chord": (sine(262.0, 5.0) + sine(330.0, 5.0) + sine(392.0, 5.0), "froze"),
     "buzz with tremolo": (buzz(5.0), "froze"),
+    "drone with beats": (drone(6.0), "stopped changing"),
     "roar": (20.0 * music(5.0, 78), "became too loud"),
     "clipped": (np.clip(60.0 * music(5.0, 78), -0.1, 0.1), "clipped"),
     "loop of .65 s": (repeated(0.65, 6.0), "repeats itself every 0.6"),
@@ -224,11 +236,11 @@ def test_a_short_rest_is_not_death():
 def test_a_corpus_that_crosses_a_limit_itself_moves_it():
     rain = [noise(20.0, 0.03, k) * (1 + 0.1 * np.sin(seconds(20.0))) for k in range(5)]
     of_rain = calibrate(rain, RATE_HZ)
-    assert of_rain.blind == ("noise",)
+    assert of_rain.blind == ("noise", "monotony")
     assert alive_seconds(noise(10.0, 0.03, 9), RATE_HZ, of_rain).reason == ""
     assert alive_seconds(np.zeros(10 * RATE_HZ), RATE_HZ, of_rain).reason.startswith("fell silent")
     beats = calibrate([repeated(0.5, 20.0), repeated(0.8, 20.0)], RATE_HZ)
-    assert beats.blind == ("loop",)
+    assert beats.blind == ("loop", "monotony")
     assert limits().blind == ()
 
 
@@ -247,6 +259,32 @@ def test_noise_whose_colour_wavers_is_noise_unless_the_prime_is():
     assert in_range(sound, RATE_HZ, mixed, after_music).fraction < 0.2
     of_surf = calibrate([*surf, music(20.0, 0)], RATE_HZ)
     assert alive_seconds(sound, RATE_HZ, of_surf, after_music).reason == ""  # most of this corpus is so
+
+
+def test_change_is_what_remains_when_each_second_is_averaged():
+    """Against its definition, on spectra of SciPy; a drone moves within each second, and one equals the next."""
+    audio = np.concatenate([music(4.0, 5), drone(4.0)])
+    measured = measure_windows(audio, RATE_HZ)
+    assert measured.movement[-4:].min() > 0.7 * of_noise(RATE_HZ).movement.min()
+    assert measured.change[-4:].max() < 0.4 < 1.0 < measured.change[:4].min()
+    assert (measured.change[-9:] == measured.change[-9]).all() and measured.change[-9] != measured.change[-10]
+    assert np.isinf(measure_windows(audio[: round(2.8 * RATE_HZ)], RATE_HZ).change).all()
+    hop, frame = round(0.016 * RATE_HZ), 2 ** round(np.log2(0.064 * RATE_HZ))
+    _, _, power = spectrogram(audio[: 3 * RATE_HZ], RATE_HZ, "hann", frame, frame - hop, detrend=False, mode="psd")
+    mel = 10 * np.log10(power.T @ mel_weights(frame, RATE_HZ, 40)[:, 1:])
+    mel = np.maximum(mel, mel.max() - 50.0)
+    shape = mel - mel.mean(axis=1, keepdims=True)
+    n = (RATE_HZ - frame) // hop + 1  # frames within a second
+    means = [shape[k * n : (k + 1) * n].mean(axis=0) for k in range(3)]
+    assert np.std(means, axis=0).mean() == pytest.approx(measured.change[0], rel=1e-3)
+
+
+def test_a_corpus_of_drones_may_be_continued_by_one():
+    droning = calibrate([drone(20.0), drone(20.0, (2.0, 3.0)), music(20.0, 0)], RATE_HZ)
+    assert "monotony" in droning.blind
+    assert alive_seconds(drone(8.0), RATE_HZ, droning).reason == ""
+    before = replace(limits(), unchanged=0.0)  # limits that an earlier version has saved
+    assert "stopped changing" not in alive_seconds(drone(8.0), RATE_HZ, before).reason
 
 
 def test_one_odd_recording_among_many_moves_no_limit():

@@ -30,7 +30,7 @@ from rnnaudio.metrics import (
 )
 from rnnaudio.metrics.music import MAJOR, MINOR, _chord_seconds, _keys, onsets_of
 from rnnaudio.metrics.spectrum import FRAME_SAMPLES, HOP_SAMPLES
-from rnnaudio.metrics.two_sample import Classifier, loss, window_features
+from rnnaudio.metrics.two_sample import Classifier, least_samples, loss, window_features
 from tests.support.sounds import RATE_HZ, music, noise, seconds, sine
 
 # ---------------------------------------------------------------- distances
@@ -254,6 +254,14 @@ def test_a_classifier_sees_windows_of_four_seconds_every_two(n_seconds, n_window
     rows = window_features(sound, RATE_HZ)
     assert rows.shape == (n_windows, 20 + 20 + 20 + 4 * 12)
     np.testing.assert_allclose(rows[:1], window_features(sound[: 4 * RATE_HZ + beyond], RATE_HZ))
+
+
+@pytest.mark.parametrize("rate_hz", [4000, RATE_HZ, 44_100])
+def test_the_shortest_audio_with_a_window_has_one(rate_hz):
+    sound = noise(12.0, 0.1)[: least_samples(rate_hz)]
+    assert len(window_features(sound, rate_hz)) == 1
+    with pytest.raises(RnnaudioError, match="shorter than a window"):
+        window_features(sound[:-1], rate_hz)
 
 
 @pytest.mark.slow
