@@ -1,4 +1,4 @@
-"""Atomic writing of files, breaking of hard links, and temporary files; those of killed processes are removed."""
+"""Atomic writing, breaking of hard links, temporary files, and removal of those that killed processes have left."""
 
 import contextlib
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.process import Process, this_process
 
-LONGEST_NAME = 100  # bytes of the name of a file that its temporary file repeats; all of it may have 255
+LONGEST_NAME = 100  # bytes of a file's name that its temporary file's name repeats; file systems allow 255 in total
 # Name of a temporary file or folder: its owner by machine, process id and start, then a random part.
 OWNED = re.compile(r"\.?.+[.-](?P<machine>[0-9a-f]{8})-(?P<pid>\d{1,10})-(?P<started>\d{1,20})-[0-9a-f]{4}")
 SUFFIX, FOLDERS = ".part", "rnnaudio-"
-UNTOUCHED_SECONDS = 7 * 86_400.0  # after which the process that wrote a file on another machine is taken for gone
+UNTOUCHED_SECONDS = 7 * 86_400.0  # after which the process on another machine that wrote a file counts as ended
 
 
 @contextlib.contextmanager
@@ -95,7 +95,7 @@ def write_atomically(path: str | Path, content: bytes | Iterable[bytes]) -> Path
 
 
 def break_links(path: Path) -> None:
-    """Replace a file that has several names (hard links) by a copy of its own, before it is changed in place.
+    """Replace ``path``, if it is one of several hard links to a file, by a copy that can be changed in place.
 
     Hard links, such as those made by ``cp -al`` or by backup programs, share one content: data appended under one name
     would appear under all names. ``path`` becomes a copy with the same permissions; the other names keep the old file,
@@ -104,7 +104,7 @@ def break_links(path: Path) -> None:
     """
     try:
         about = os.stat(path)
-    except OSError:  # what opens the file says so
+    except OSError:  # whoever opens the file reports it
         return
     if not stat.S_ISREG(about.st_mode) or about.st_nlink == 1:
         return

@@ -52,8 +52,8 @@ def prefer_avx512(environment: MutableMapping[str, str], flags: set[str], numpy_
 def mend_threads(environment: MutableMapping[str, str]) -> None:
     """Make each variable of READ_BY_OTHERS in ``environment`` a single positive integer.
 
-    A list (``4,2``) is cut to its first number. A value that does not begin with a positive integer is deleted, with a
-    note to the user unless it is blank.
+    A list (``4,2``) is cut to its first number. If the first entry is not a positive integer, the variable is deleted,
+    with a note to the user unless the value is blank.
     """
     for variable in READ_BY_OTHERS:
         text = environment.get(variable)

@@ -28,7 +28,7 @@ def replace_unwritable(variables: Variables) -> None:
     Does nothing if all cache folders can be written, or if no temporary folder can be made; in the second case the
     libraries fail with errors of their own.
     """
-    no_home = not variables.get("HOME") and os.path.expanduser("~") == "~"  # an account that is not in the list
+    no_home = not variables.get("HOME") and os.path.expanduser("~") == "~"  # an account without an entry in passwd
     flags = f"{'THEANO' if 'theano' in variables.get('RNNAUDIO_ENGINE', '').lower() else 'PYTENSOR'}_FLAGS"
     needed = {
         "NUMBA_CACHE_DIR": [cache_folder(variables) / "rnnaudio"],
@@ -96,7 +96,7 @@ def _home(variables: Variables) -> Path:
 def _of_engine(variables: Variables, flags: str) -> list[Path]:
     chosen = flag(variables.get(flags, ""), "base_compiledir")
     base = Path(os.path.expanduser(chosen)) if chosen else _home(variables) / f".{flags[: -len('_FLAGS')].lower()}"
-    return [base, *base.glob("compiledir_*")]  # one that sudo has made, for example
+    return [base, *base.glob("compiledir_*")]  # one may belong to root, for example after sudo
 
 
 def _of_matplotlib(variables: Variables) -> list[Path]:

@@ -54,8 +54,9 @@ def run_command(main: Callable[[], object], name: str) -> None:
     name: prefix of the messages.
 
     A signal raises KeyboardInterrupt in ``main`` (:mod:`rnnaudio.interrupt`); the exit status is then 128 + number of
-    the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. It is the same if ``main`` loses this
-    KeyboardInterrupt and returns, or raises another exception than RnnaudioError and BrokenPipeError in its place.
+    the signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. The status is the same if the KeyboardInterrupt is
+    lost and ``main`` returns, or if ``main`` raises another exception in its place, except RnnaudioError and
+    BrokenPipeError.
 
     A path that cannot be accessed (no permission, a name that is too long) ends the command with one line and status
     2. If the reader of standard output has gone (``rnnaudio defects | head``), the command exits without a message,
@@ -68,7 +69,7 @@ def run_command(main: Callable[[], object], name: str) -> None:
         try:
             main()
             sys.stdout.flush()
-            if interrupt.was_raised():  # and lost: Python ignores exceptions in some places
+            if interrupt.was_raised():  # but was lost: Python ignores exceptions in some places
                 _exit_interrupted(name)
         except RnnaudioError as error:
             print(f"{name}: {error}\n", end="", file=sys.stderr)  # at once, for several processes may say so

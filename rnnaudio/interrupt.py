@@ -24,7 +24,7 @@ AGAIN_SECONDS = 0.02  # after which a lost KeyboardInterrupt is raised again
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")  # variables that they set for a job
 
 _last, _raised = 0, False
-_n_contexts = 0  # within each other, in the main thread
+_n_contexts = 0  # nesting depth of the contexts of _handled in the main thread
 
 
 def received() -> int:

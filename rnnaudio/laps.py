@@ -12,7 +12,7 @@ class Laps:
     """Timer of named phases: :attr:`seconds` holds the time of each, :attr:`counts` how often each was entered.
 
     Time in a nested phase counts for the inner phase only, so that all phases add up to the time within the outermost
-    ones. Phases count only in the thread that makes the object; work of other threads has no phases of its own.
+    ones. Only phases entered in the thread that made the object are timed; in other threads they have no effect.
 
     clock: function that returns the time in seconds.
     """

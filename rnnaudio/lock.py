@@ -9,8 +9,8 @@ decides
   modification time of the file every minute. While the record names a process on another machine, no other process
   gets the lock until that time is a quarter of an hour old, by the clock of the disk, or somebody deletes the file.
 
-If a machine was suspended for longer than this, another process may have taken the lock when the machine wakes.
-:func:`check_owned` detects that before anything is overwritten.
+If a machine was suspended for more than a quarter of an hour, another process may have taken the lock when the machine
+wakes. :func:`check_owned` detects this before anything is overwritten.
 
 A record holds the inode of its file. A record of this machine with another inode than that of its file was copied with
 its folder, and is ignored. Between machines inodes are not compared, as some network disks number their files
@@ -217,7 +217,7 @@ def _opened(lock: Path) -> tuple[int, bool]:
 
 
 def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
-    """Return whether this process now has the lock; False if another process removed the file meanwhile.
+    """Take the lock and return True, or return False if its file was removed, so that the caller must try again.
 
     InUse if another process or thread has the lock.
     """
@@ -233,13 +233,13 @@ def _is_mine(descriptor: int, is_new: bool, thing: Path, lock: Path) -> bool:
     owner = _owner(descriptor) if is_new or by_kernel else _settled(descriptor)
     if owner is not None and owner.keeps_out(by_kernel, _age(descriptor, lock)):
         raise _in_use(thing, lock, owner)
-    if not is_new and not by_kernel:  # of two that find a dead owner, one makes the new file
+    if not is_new and not by_kernel:  # of two processes that find a dead owner, one will create the new file
         lock.unlink(missing_ok=True)
         return False
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(_myself(descriptor)._asdict()).encode(), 0)
     if not by_kernel:
-        time.sleep(SETTLING_SECONDS)  # another one may have taken this file for that of the dead owner
+        time.sleep(SETTLING_SECONDS)  # another process may have removed this file as that of the dead owner
         return _is_at(descriptor, lock)
     return True
 

@@ -1,8 +1,8 @@
 """Losses to be minimised: symbolic scalars, unless a shape is given after ``->``.
 
-``mask`` has the axes of the prediction but the last: 1 where an element counts, 0 where it does not. Where the mask is
-0, prediction and target may hold any value, even NaN, and the gradient is zero. If no element counts, the loss is 0.
-Without a mask all elements count.
+``mask`` has the shape of the prediction without its last axis: 1 where an element counts, 0 where it does not. Where
+the mask is 0, prediction and target may hold any value, even NaN, and the gradient is zero. If no element counts, the
+loss is 0. Without a mask all elements count.
 """
 
 import numpy as np

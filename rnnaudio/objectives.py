@@ -124,7 +124,7 @@ class Strategy:
         return frames[:n_steps], frames[self.shift : n_steps + self.shift]
 
     def activations(self, model: Layer) -> Activations:
-        """Count the arrays that a training step holds besides those of the model: the gradient of the output."""
+        """Count the arrays that a training update holds besides the model's: one, the gradient of the output."""
         return Activations(widths(), widths(model.n_out))
 
     def segments(self, segment_steps: int, frames: np.ndarray) -> list[Segment]:

@@ -136,12 +136,13 @@ class RMSprop2016:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam, steps by bias-corrected running means of the gradient and of its square. Kingma and Ba (2015).
+    """Adam: steps computed from running means of the gradient and of its square. Kingma and Ba (2015).
 
         m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - eta m^ / (sqrt(v^) + epsilon)
 
-    with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n) at the n-th update, n = 1, 2, ... p: parameter, g: its gradient,
-    eta: ``learning_rate``, m, v: the slots ``mean`` and ``mean_square``; b1, b2: ``beta1`` and ``beta2``.
+    with m^ = m / (1 - b1^n) and v^ = v / (1 - b2^n), which correct the bias, at the n-th update, n = 1, 2, ...
+    p: parameter, g: its gradient, eta: ``learning_rate``, m, v: the slots ``mean`` and ``mean_square``; b1, b2:
+    ``beta1`` and ``beta2``.
     """
 
     learning_rate: float = 1e-3

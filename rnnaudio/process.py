@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-ENDED = ("Z", "X")  # states of a process that waits for its parent to notice
+ENDED = ("Z", "X")  # states of a process that has ended, but whose parent has not noticed yet
 
 
 class Process(NamedTuple):

@@ -21,7 +21,7 @@ TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def parsed(text: str, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any] | None = None) -> Any:
-    """Parse JSON of limited nesting and size of numbers; return its value.
+    """Parse JSON text, with limits on its nesting and on the digits of whole numbers; return its value.
 
     object_pairs_hook: as in :func:`json.loads`. ValueError for invalid JSON, for tables and lists nested more than
     MOST_NESTED deep, and for whole numbers of more than MOST_DIGITS digits.

@@ -9,7 +9,7 @@ from typing import TextIO
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 SURROGATES = "".join(map(chr, range(0xD800, 0xE000)))  # a stream encodes them as its user has chosen
-OF_BARS = re.compile("([\n\t\r]|\x1b\\[A)")  # lines, and what progress bars are drawn with
+OF_BARS = re.compile("([\n\t\r]|\x1b\\[A)")  # line feeds, and the characters with which progress bars are drawn
 
 
 def visible(text: object, keep: str = "") -> str:

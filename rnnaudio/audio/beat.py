@@ -15,13 +15,13 @@ from rnnaudio.audio.arrays import Array, Floats, Whole
 from rnnaudio.errors import RnnaudioError
 
 N_CANDIDATES = 3
-PERIODS_BACK = (1, 2, 4)  # how many periods before a frame the frames lie that predict it
+PERIODS_BACK = (1, 2, 4)  # distances, in periods, of the earlier frames from which a frame is predicted
 WINDOW_SECONDS = 10.0
 PERIOD_SECONDS = (0.26, 3.1)
 EVERY_SECONDS = 0.256  # eight frames of 32 ms
 CHANCE = 3.0  # standard deviations of the autocorrelation of noise, which a peak must exceed
-LEAST_ENERGY = 1e-9  # share of the energy that must remain without the mean; below it is rounding
-NUMBERS = 3  # of each candidate: confidence, and its multiples by the cosine and the sine of the phase
+LEAST_ENERGY = 1e-9  # share of the energy that must remain after the mean is subtracted; less is rounding error
+NUMBERS = 3  # of each candidate: confidence, and its products with the cosine and the sine of the phase
 
 
 class Pulse(NamedTuple):
@@ -43,7 +43,10 @@ class Pulse(NamedTuple):
     since: Floats
 
     def at(self, index: Array) -> "Pulse":
-        """Select points in time from fields (n, N_CANDIDATES); ``index``: an integer, or an array of integers."""
+        """Return the candidates at one point in time (``index`` an integer) or at several (an array of integers).
+
+        The fields of this pulse must have the shape (n, N_CANDIDATES).
+        """
         return Pulse(*(field[index] for field in self))
 
     def lags(self) -> Whole:
@@ -172,8 +175,8 @@ _NONE = Pulse(*(np.zeros((0, N_CANDIDATES)) for _ in range(3)))
 class BeatStream:
     """Search for the beat in a stream of onset strengths, added frame by frame with :meth:`push`.
 
-    The attribute ``pulse`` is the result of the latest search, without candidates before the first one. The attribute
-    ``ahead`` is the number of frames from the last frame of that search to the frame that comes next.
+    The attribute ``pulse`` is the result of the latest search; before the first search it has no candidates. The
+    attribute ``ahead`` is the number of frames from the last frame of that search to the frame that comes next.
     """
 
     def __init__(self, finder: BeatFinder):

@@ -39,9 +39,9 @@ class Card(Protocol):
 class SoundCard:
     """A mono output of the sound card; see :class:`Card`.
 
-    device: number of the device, or a part of its name; None: the default device. The constructor raises RnnaudioError
-    if the package sounddevice or the library PortAudio is missing; entering the ``with`` block, if there is no such
-    device or it does not support the sample rate; :meth:`write`, if the card fails.
+    device: number of the device, or a part of its name; None: the default device. RnnaudioError is raised by the
+    constructor if the package sounddevice or the library PortAudio is missing, by entering the ``with`` block if there
+    is no such device or it does not support the sample rate, and by :meth:`write` if the card fails.
     """
 
     def __init__(self, sample_rate_hz: int, device: int | str | None = None):

@@ -30,7 +30,7 @@ class Cleaning:
     normalise
         whether each piece is scaled to an rms of -23 dBFS, or to a peak of .99 if that needs a smaller gain.
     join_seconds
-        pieces shorter than this many seconds are joined, within each split, to pieces of about a minute; 0: pieces
+        pieces shorter than this many seconds are joined, within each split, into pieces of about a minute; 0: pieces
         are not joined.
     """
 

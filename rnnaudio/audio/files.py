@@ -27,7 +27,7 @@ Header: TypeAlias = dict  # of a reply, see `rnnaudio.decoder.__main__`
 INT16_SCALE = 32_768
 LOUDEST_UNNOTED = 10.0 ** (1.0 / 20.0)  # 1 dB over full scale, by which lossy formats and resampling overshoot
 LEAST_OFFSET = 10.0 ** (-50.0 / 20.0)
-DECODER = (sys.executable, "-P", "-m", "rnnaudio.decoder")  # -P: nothing beside a script shadows a module
+DECODER = (sys.executable, "-P", "-m", "rnnaudio.decoder")  # -P: files in the current folder shadow no module
 PACKAGE_FOLDER = Path(__file__).parents[2]
 TIME_LIMIT_S = 60.0
 BYTES_PER_EXTRA_SECOND = 250_000  # the time limit grows by a second for each of these blocks of the file
@@ -97,9 +97,9 @@ class Decoder:
     ) -> Decoded:
         """Decode one file; of a truncated file, decode as much as there is. Returns :class:`Decoded`.
 
-        part: (start, stop) in seconds; None: the whole file. If the format allows no seeking, a file whose length is
-        above an hour raises RnnaudioError, and any other file is read as a whole (``is_part`` is then False). If only
-        the part is read, the faults noted and the corrections made are those of the part.
+        part: (start, stop) in seconds; None: the whole file. If the format allows no seeking, RnnaudioError is raised
+        for a file longer than an hour, and any other file is read as a whole (``is_part`` is then False). If only the
+        part is read, the faults noted and the corrections made are those of the part.
 
         Other arguments and errors are those of `read_audio`, except that a truncated file raises no error unless none
         of it can be decoded.

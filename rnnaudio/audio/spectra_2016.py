@@ -33,7 +33,7 @@ class MagnitudeScale(NamedTuple):
 
     @classmethod
     def fit(cls, split: HasPieces, frame_size: int) -> "MagnitudeScale":
-        """Fit to the smallest and largest magnitude of all adjoining frames of the (training) split.
+        """Fit to the smallest and largest magnitude in the (training) split, cut into frames without overlap.
 
         Magnitudes of frames at other positions may lie slightly outside this range. RnnaudioError if every piece is
         shorter than a frame, or if all magnitudes are equal (silence).

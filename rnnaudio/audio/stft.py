@@ -27,9 +27,9 @@ class STFT:
         w: hann, hamming, blackman (all periodic), or rectangular. ``STFT(200, 200, "rectangular", "none")`` gives the
         frames of 2016, which do not overlap.
     padding
-        ``full`` pads the audio with offset = n - hop zeros before it and with enough zeros after it, so that every
-        sample, including the first and last, is covered by the same number of frames. ``none`` uses whole frames only
-        (offset 0) and drops the remainder at the end.
+        ``full`` pads the audio with offset = n - hop zeros before it and with enough zeros after it, so that the first
+        and last samples are covered by as many frames as those in between. ``none`` uses whole frames only (offset 0)
+        and drops the remainder at the end.
     sample_rate_hz
         sample rate of the audio; None if it is not known. Only times, frequencies and mel bands need it.
 

@@ -93,7 +93,7 @@ def listen(
     overwrite: bool = False,
     imports: Imports = (),
 ) -> None:
-    """Make a blind listening test: pairs of sounds, which is better?
+    """Make a blind listening test: which sound of a pair is better?
 
     Writes one page to send to listeners, and PAGE.key.json, which says which is which and stays with you. Both sounds
     of a pair are equally loud. The page saves votes as a file; `votes` counts them.

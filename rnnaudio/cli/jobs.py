@@ -1,4 +1,4 @@
-"""Several processes of one command on this machine, which share its threads; each output line has a prefix."""
+"""Running of one command in several processes on this machine; they share its threads, and prefix their output."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from rnnaudio.kernels.threads import n_threads
 
 OF_THREADS = ("RNNAUDIO_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 PROGRAM = ["-m", "rnnaudio"]
-IN_A_JOB = "RNNAUDIO_JOB"  # set in these processes, for which their parent says how it ended
+IN_A_JOB = "RNNAUDIO_JOB"  # set in these processes, which leave the final messages to their parent
 TRIAL = re.compile(r"(trial-\d{4,}): ")  # at the beginning of its first line
 LOOK_SECONDS = 0.2
 

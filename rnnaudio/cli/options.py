@@ -12,7 +12,7 @@ UNKNOWN = re.compile(r"Unrecognized options: ([^;]*)")
 
 
 def with_owners(message: str) -> str:
-    """Add to an error message, for each unknown option in it, the recipes and cells with this option; return it."""
+    """Return an error message with the recipes and cells that have the unknown options it names appended."""
 
     def added(unknown: re.Match[str]) -> str:
         owners = {option: " or ".join(owners_of(option)) for option in unknown[1].split(", ")}

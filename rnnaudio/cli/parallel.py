@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 DataParallel = Literal["none", "mpi", "jax"]
 OPTION = "--data-parallel"
-RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")  # number of a process, of launchers
+RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")  # in which launchers state the rank
 
 
 def silence_others(arguments: list[str], variables: Mapping[str, str]) -> None:

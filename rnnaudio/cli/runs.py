@@ -68,8 +68,8 @@ def _register_train(start: Chosen, kind: Any) -> None:
             diagnose: diagnose the trained run; `rnnaudio diagnose` does it later.
             listen_every: minutes of training between two sounds, with spectrograms, in RUN_DIR/listening; 0: none.
             tensorboard: write event files of TensorBoard to RUN_DIR/tensorboard.
-            data_parallel: mpi: the processes that mpiexec has started each take a share of every batch. jax: so do all
-                devices, in mode jax, of one process or of several.
+            data_parallel: mpi: the processes that mpiexec has started each take a share of every batch. jax: in mode
+                jax, all devices of one process, or of several, each take a share.
         """
         from rnnaudio.cli.training import Watched
         from rnnaudio.cli.training import train as train_and_report
@@ -115,7 +115,7 @@ def _register_music(start: Chosen, kind: Any) -> None:
     def music(
         corpus: Corpus, run_dir: RunDir, settings: OmitArgPrefixes[kind] = start.config, resume: bool = False
     ) -> None:
-        """Train with --recipe codes: the older name of that command.
+        """Train with --recipe codes: an older name of `train`.
 
         Example: rnnaudio train my.h5 runs/mine --recipe codes
 

@@ -35,8 +35,8 @@ def sweep(
 
     Each trial is an ordinary run, OUT/trial-0000 and so on. OUT/sweep.html lists the trials, the best first, with
     links to their reports, and shows which settings matter. After Ctrl-C or a failure of the machine, the same command
-    continues; started several times at once, on machines with the same disk, it shares the work. It needs
-    Optuna: pip install 'rnnaudio[sweep]'
+    continues the sweep. Several such commands at once, also on machines with a common disk, share the work.
+    Needs Optuna: pip install 'rnnaudio[sweep]'
 
     Example: rnnaudio sweep space.toml my.h5 runs/sweep --jobs 2
 

@@ -25,7 +25,7 @@ def main(command: str, path: str, seconds: str = "0") -> None:
     seconds: processor time allowed for ``check``.
     """
     if command == "samples":
-        os.nice(10)  # beside training
+        os.nice(10)  # a training may be running
         with structure.opened(path) as file:
             print(json.dumps({"fault": fault_in(file)}))
         return

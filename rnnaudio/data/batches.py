@@ -111,7 +111,7 @@ class _Windows:
 
     @cached_property
     def n_set(self) -> int:
-        """Number of batches, at least 1, with as many samples in all as the pieces; shared frames count once."""
+        """Number of batches, at least 1, that hold as many samples as the pieces; frames in two windows count once."""
         return max(1, sum(piece.n_samples for piece in self.pieces) // (self.batch_size * self.hop))
 
     def locate(self, places: Whole) -> tuple[Whole, Whole]:
@@ -202,7 +202,7 @@ class ShiftedWindows(_Windows):
 
 
 class FrameOffsets(_Windows):
-    """Batches of all adjoining windows of the split, once per epoch, in a random order given by seed and epoch.
+    """Batches of all adjoining windows of the split, each once per epoch, in a random order set by seed and epoch.
 
     In epoch e the first window of each piece begins at (e modulo 10) tenths of a frame (or earlier, where a piece is
     too short for this), so that in ten epochs every sound occurs at ten positions within a frame. The last batch of an

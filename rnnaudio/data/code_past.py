@@ -1,7 +1,7 @@
-"""Past of a code sequence by the beat: for each frame, the codes one, two and four beat periods before it.
+"""Past of each frame in a sequence of codes: the codes one, two and four beat periods before the frame.
 
 Training and validation compute this past from whole sequences (:class:`SequencePast`); a free run computes it from the
-frames primed and generated so far (:class:`StreamPast`). Both give the same numbers, bit for bit.
+frames of the prime and those generated so far (:class:`StreamPast`). Both give the same numbers, bit for bit.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from rnnaudio.data.codec import Codec
 
 N_LAGS = N_CANDIDATES * len(PERIODS_BACK)
 N_NUMBERS = N_CANDIDATES * NUMBERS
-ABSENT = -1  # the code of a frame before the beginning, or of a candidate that there is not
+ABSENT = -1  # the code of a frame before the beginning, or of a missing candidate
 FRAMES_AT_ONCE = 1024
 
 
@@ -102,9 +102,9 @@ class SequencePast:
         return Past(taken(self._codes, places), known.numbers(frames - ((look + 1) * self._every - 1)))
 
     def _pulse_at(self, look: Whole) -> Pulse:
-        """Return the candidates for the beat found by the searches of these numbers: (n,) -> fields (n, candidates).
+        """Return the candidates for the beat that given searches have found: (n,) -> fields (n, candidates).
 
-        All fields are 0 for number -1, before the first search.
+        look: numbers of searches, from 0; -1: before the first search, where all fields are 0.
         """
         if not len(self.pulse.period):
             return Pulse(*(np.zeros((len(look), N_CANDIDATES)) for _ in Pulse._fields))

@@ -27,7 +27,7 @@ N_ITERATIONS = 12
 RIDGE_FRAMES = 100.0  # ridge penalty: it weighs as much as this many frames whose features have variance 1
 BLOCK_FRAMES = 4096
 MOST_SAMPLES = 2**24  # of a window
-LEGACY_RANGE = 2**32  # the integers that seed a RandomState
+LEGACY_RANGE = 2**32  # number of integers that can seed a RandomState
 Positive = Annotated[float, Between(1e-12, 1e12)]
 
 

@@ -257,7 +257,7 @@ def _check_left_out(
 
 @dataclass
 class _Stored:
-    """The recordings written to the file so far, in order; those that cannot be used; and notes on their sound."""
+    """State of a build: the pieces written so far, in order, the recordings left out, and notes on the pieces."""
 
     written: list[Written] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Opening of corpus files (:mod:`rnnaudio.corpus_file`); a child process first checks files that were not checked yet.
+"""Opening of corpus files (:mod:`rnnaudio.corpus_file`), which a child process checks first if they are unchecked.
 
 A checked file is recognised by the SHA-256 of everything in it except the samples, whose bytes cannot mislead HDF5.
 Size, modification time and inode are not enough: they can be set, and they stay the same when a disk flips a bit. A
@@ -24,8 +24,8 @@ from rnnaudio.corpus_file.extents import Extent
 from rnnaudio.corpus_file.structure import Unusable
 from rnnaudio.errors import MissingCorpus, RnnaudioError
 
-CHILD = (sys.executable, "-P", "-m", "rnnaudio.corpus_file")  # -P: nothing beside a script shadows a module
-CHECKED_BY = f"check 1, HDF5 {h5py.version.hdf5_version}"  # files that another one has passed are checked again
+CHILD = (sys.executable, "-P", "-m", "rnnaudio.corpus_file")  # -P: files in the current folder shadow no module
+CHECKED_BY = f"check 1, HDF5 {h5py.version.hdf5_version}"  # files checked by another version are checked again
 # Processor time; a check takes .3 s and 1 ms per piece, and a piece at least some kilobytes.
 SECONDS, MOST_SECONDS, BYTES_PER_EXTRA_SECOND = 4, 300, 4_000_000
 WAITING_SECONDS = 30.0  # allowed beyond ten times that, on a slow disk or a busy machine

@@ -30,7 +30,7 @@ SUFFIX = ".pieces.part"
 LONGEST_LINE = 1 << 20
 N_BANDS = len(EDGES_HZ) - 1
 Setting = str | int | float | bool | None
-State = tuple[str, int, int]  # absolute path, size in bytes, time of change in ns
+State = tuple[str, int, int]  # absolute path, size in bytes, modification time in ns
 
 
 class Kept(NamedTuple):

@@ -165,9 +165,9 @@ def assign_splits(
     for in validation and in test, at most a quarter of the total each.
 
     Tries 200 random orders of the pieces without a given split. Each order is cut into test, validation and training
-    pieces at the places that come nearest to the durations still lacking in test and validation. The order is chosen
-    with which validation and test fall least short of ``least_samples``; among equal orders, the one with the smallest
-    deviation from the fractions. RnnaudioError if a split would be empty.
+    pieces at the places that come nearest to the durations still lacking in test and validation. The order chosen is
+    the one with which validation and test fall least short of ``least_samples``; among equal orders, the one with the
+    smallest deviation from the fractions. RnnaudioError if a split would be empty.
     """
     lacking = _lacking(n_samples, given, fractions, least_samples)
     least = {split: int(split not in given) for split in SPLITS}

@@ -25,7 +25,7 @@ _compared: set[tuple[int, ...]] = set()  # pieces that this process has compared
 
 
 class Verification:
-    """Comparison of the pieces of an open corpus with their SHA-256 sums, each once in this process.
+    """Comparison of the pieces of an open corpus with their SHA-256 sums, once per piece and process.
 
     ``require`` is called before samples of a piece are read, and compares the piece if that has not been done yet.
     Within :meth:`in_background`, a child process compares all pieces, and ``require`` only raises an error if the

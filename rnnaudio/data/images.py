@@ -47,7 +47,7 @@ def binarised(images: Images, key: tuple[int, ...]) -> Images:
 
 @dataclass(frozen=True, eq=False)
 class ImageBatches:
-    """Batches of all images once per epoch in random order; images that do not fill a batch are dropped.
+    """Batches of all images, each once per epoch, in random order; images that do not fill a batch are dropped.
 
     images: (n, n_pixels) float32, 0 to 1. ``batch(index)`` is a pure function of (seed, index). With ``binary`` each
     batch is :func:`binarised` with its own random numbers, so that an image differs from epoch to epoch (dynamic

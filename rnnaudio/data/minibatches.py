@@ -19,7 +19,7 @@ class LabelledBatch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Minibatches:
-    """Minibatches of all examples once per epoch, in random order; without ``shuffle``, in stored order.
+    """Minibatches of all examples, each once per epoch, in random order; without ``shuffle``, in stored order.
 
     images: (n, n_pixels) float32; labels: (n,) int64. Examples that do not fill a batch are dropped. ``batch(index)``
     is a pure function of (seed, index); indices count from the start of training.

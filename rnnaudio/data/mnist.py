@@ -178,8 +178,8 @@ def _load_idx(folder: Path) -> Mnist:
 def _idx_path(folder: Path, name: str) -> Path:
     """Return the path of an idx file in the form that exists: packed or unpacked, with a hyphen or a dot.
 
-    name: name of the packed file, ending in .gz, with a hyphen before ``idx``. If no form exists, its path is
-    returned.
+    name: name of the packed file, ending in .gz, with a hyphen before ``idx``. If no form exists, the path of this
+    file is returned.
     """
     packed = [name, name.replace("-idx", ".idx")]
     forms = [folder / form for form in (*packed, *(form.removesuffix(".gz") for form in packed))]

@@ -1,4 +1,4 @@
-"""TIMIT (LDC93S1), from a user's own copy: finding its files, its standard splits, and building a corpus.
+"""Building of a corpus from a user's own copy of TIMIT (LDC93S1): search for its files, and its standard splits.
 
     DIR[/TIMIT]/TRAIN/DR1/FCJF0/SX37.WAV      part, dialect region, speaker, sentence; upper or lower case
 

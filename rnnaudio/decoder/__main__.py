@@ -23,8 +23,8 @@ def reply(
 ) -> tuple[Message, Decoded | None]:
     """Answer a request; returns (header of the reply, decoded audio), or (header with the error or the length, None).
 
-    Arguments are the entries of the request. Every exception becomes a header {"error": text}, as the libraries raise
-    exceptions of many types.
+    Arguments are the entries of the request. Every exception becomes a header {"error": text}, because the libraries
+    raise exceptions of many types.
     """
     try:
         if only_length:

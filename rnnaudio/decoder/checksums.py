@@ -3,13 +3,13 @@
 from rnnaudio.decoder import flac, ogg
 from rnnaudio.decoder.mixing import Unusable
 
-# Beginnings of files, and what their formats are called. All else is called by the ending of its name.
+# Beginnings of files, and names of their formats. Any other format is named by the extension of the file name.
 NAMES = {b"RIFF": "wav", b"RF64": "wav", b"FORM": "aiff", b"caff": "caf", b".snd": "au", b"ID3": "mp3"}
 CHECKED = (ogg.CAPTURE, flac.MARKER, b"wvpk", b"TTA1")
 
 
 def require_intact(path: str) -> None:
-    """Compare the checksum of each page of an Ogg file; Unusable if one does not match.
+    """Check each page of an Ogg file; Unusable if its checksum does not match, or if other bytes lie between pages.
 
     Files of other formats are not examined: their checksums, if any, are compared during decoding. OSError if the file
     cannot be read.

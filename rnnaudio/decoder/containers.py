@@ -16,7 +16,7 @@ from rnnaudio.decoder.mixing import Unusable
 
 TOLERANCE_BYTES = 65_536  # .37 s of CD audio: players and editors append or cut blocks of this order
 TOLERANCE_SHARE = 0.01
-# What programs state that write to a pipe and do not know the length.
+# Lengths stated by programs that write to a pipe and do not know the length yet.
 PLACEHOLDERS = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF), (2**63, 2**63))
 SPHERE_HEADER_BYTES = 1024
 MP3_FRAME_SAMPLES = 1152
@@ -122,8 +122,8 @@ def _of_chunks(file: BinaryIO, chunks: Iterator[Chunk], name: bytes) -> Stated:
 def _compared(n_stated: int, n_found: int) -> Stated:
     """Compare the stated number of bytes of samples, ``n_stated``, with the number found, ``n_found``.
 
-    A stated size counts as a placeholder for an unknown one if it is 0 although samples follow, or if it is close to
-    2^31 or 2^32, or 2^63, and fewer bytes follow.
+    A stated size counts as a placeholder for an unknown one if it is 0 although samples follow, or if fewer bytes
+    follow and it is close to 2^31 or 2^32, or equal to 2^63.
     """
     is_placeholder = n_stated > n_found and any(low <= n_stated <= high for low, high in PLACEHOLDERS)
     if is_placeholder or n_stated == 0 < n_found:
@@ -155,7 +155,7 @@ def _aiff_chunks(file: BinaryIO) -> Iterator[Chunk]:
 def _caf_chunks(file: BinaryIO) -> Iterator[Chunk]:
     """Iterate over the chunks of a CAF file, whose sizes are signed 64-bit numbers, without padding.
 
-    A negative size was unknown to the writer; it is replaced by the placeholder 2^63.
+    A negative size means that the writer did not know it; it is replaced by the placeholder 2^63.
     """
     file.seek(8)
     while len(head := file.read(12)) == 12:
@@ -173,7 +173,7 @@ def _caf_chunks(file: BinaryIO) -> Iterator[Chunk]:
 def _of_ogg(file: BinaryIO) -> Stated:
     """Check that the last page is whole and marked as the end of the stream (RFC 3533, section 6).
 
-    Ogg states no length.
+    Chained streams are listed. Ogg states no length.
     """
     with ogg.mapped(file) as content:
         pages, end = ogg.pages_of(content)
@@ -205,7 +205,7 @@ def _of_mpeg(file: BinaryIO) -> Stated:
         return Stated(only_ffmpeg=True)
     rate_hz = (44_100, 48_000, 32_000)[rate_index] >> {3: 0, 2: 1, 0: 2}[version]
     n_samples = int.from_bytes(frame[place + 8 : place + 12], "big") * MP3_FRAME_SAMPLES // (1 if version == 3 else 2)
-    # Less what encoders add before and after, up to three frames, which gapless decoding removes.
+    # Encoders add up to three frames in all, before and after, which gapless decoding removes.
     return Stated(only_ffmpeg=True, seconds=max(0, n_samples - 3 * MP3_FRAME_SAMPLES) / rate_hz)
 
 

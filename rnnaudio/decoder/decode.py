@@ -46,13 +46,14 @@ class _Reading(NamedTuple):
 def decode(path: str, sample_rate_hz: int | None, part: Part | None = None) -> Decoded:
     """Decode a file to mono at ``sample_rate_hz``; None: at the rate of the file.
 
-    part: (start, stop) in seconds; None: the whole file. If libsndfile can seek in the file, only the part is read,
-    and the notes are those of the part. Otherwise the whole file is read; Unusable if it is longer than an hour.
+    part: (start, stop) in seconds; None: the whole file. If libsndfile can seek in the file, only the part is read, so
+    that faults in the rest of the samples may go unnoticed. Otherwise the whole file is read; Unusable if it is longer
+    than an hour.
 
     Channels are averaged; if they cancel because their phases are opposite, the loudest one is taken instead. Raises
-    Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, or if it is
-    truncated and none of it can be decoded; the errors of :func:`stated_by` and :func:`require_intact`; and the errors
-    of libsndfile or FFmpeg for a file that neither can read.
+    Unusable if the file has no audio, no samples, more than 12 hours or too many damaged packets, if it is a damaged
+    FLAC file, or if it is truncated and none of it can be decoded; the errors of :func:`stated_by` and
+    :func:`require_intact`; and the errors of libsndfile or FFmpeg for a file that neither can read.
     """
     require_intact(path)
     with open(path, "rb") as file:

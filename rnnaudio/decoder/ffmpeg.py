@@ -26,9 +26,10 @@ class Source:
 
     parts: byte ranges (start, stop) of the streams chained in the file, to be decoded one after another; empty: the
     file is one stream. ``stated_seconds`` is the length that the header states, None if it states none;
-    ``estimated_seconds`` is the same or estimated from the bit rate, None if FFmpeg cannot tell. Once :meth:`blocks`
-    has ended, ``faults`` describes packets that could not be decoded and were left out, and ``ends_in_fault`` is True
-    if the file ends with such a packet. Unusable if the file has no audio; PyAV's errors if it is not a media file.
+    ``estimated_seconds`` is FFmpeg's estimate, from the header or the bit rate, None if it has none. Once
+    :meth:`blocks` has ended, ``faults`` describes packets that could not be decoded and were left out, and
+    ``ends_in_fault`` is True if the file ends with such a packet. Unusable if the file has no audio; PyAV's errors if
+    it is not a media file.
     """
 
     def __init__(self, path: str, parts: Sequence[tuple[int, int]] = ()) -> None:

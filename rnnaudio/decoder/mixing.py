@@ -43,9 +43,9 @@ class Mixed(NamedTuple):
 def mixed(blocks: Iterable[Block], sample_rate_hz: int | None, channel: int | None = None) -> Mixed:
     """Mix blocks to mono, the mean of the channels, and resample them to ``sample_rate_hz``.
 
-    sample_rate_hz: None: the rate of the first block. channel: index of a channel to use instead of the mean (the last
-    channel in blocks that have fewer); None: the mean. Blocks of another sample rate, as in chained streams, are
-    resampled to the same rate. Raises Unusable if the blocks hold more than 12 hours.
+    If ``sample_rate_hz`` is None, the rate is that of the first block. ``channel`` is the index of a channel to use
+    instead of the mean (the last channel in blocks that have fewer channels); None: the mean. Blocks of another sample
+    rate, as in chained streams, are resampled to the same rate. Raises Unusable if the blocks hold more than 12 hours.
     """
     resampler, from_hz, rate_hz = None, 0, sample_rate_hz or 0
     mono: list[Mono] = []

@@ -64,8 +64,9 @@ def mapped(file: BinaryIO) -> mmap.mmap:
 def streams(pages: list[Page], n_bytes: int) -> list[tuple[int, int]]:
     """List the byte ranges (start, stop) of the chained streams.
 
-    A range begins where a stream begins after pages of another one, and ends where the next range begins, the last one
-    at ``n_bytes``, the size of the file. Streams that begin together are multiplexed, and stay in one range.
+    A range begins where a stream begins after pages of another one, and ends where the next range begins; the last
+    range ends at ``n_bytes``, the size of the file. Streams that begin together are multiplexed, and stay in
+    one range.
     """
     starts, was_beginning = [0], True
     for page in pages:

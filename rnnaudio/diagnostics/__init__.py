@@ -1,4 +1,4 @@
-"""Diagnostics: measurements of models, batches and losses, which do not rely on the settings of a run."""
+"""Diagnostics: measurements of models, batches and losses that make no use of the settings of a run."""
 
 from rnnaudio.diagnostics.baselines import LinearPrediction, baselines, linear_prediction
 from rnnaudio.diagnostics.batch_check import BatchCheck, check_batch, measured_shifts

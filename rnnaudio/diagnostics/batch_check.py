@@ -57,10 +57,10 @@ def measured_shifts(frames: Frames, target: Frames) -> tuple[int, ...]:
 
 
 def check_batch(strategy: Strategy, batch: HasFrames) -> BatchCheck:
-    """Check the target that the strategy's compiled graph makes from a batch; returns the shifts found in the arrays.
+    """Check the target that the strategy's compiled graph makes from a batch, frames (time + 1, batch, n).
 
-    The batch has frames (time + 1, batch, n). RnnaudioError if several shifts match, as in digital silence, because
-    the batch is then inconclusive.
+    Returns the shifts found in the arrays, next to the one expected. RnnaudioError if several shifts match, as in
+    digital silence, because the batch is then inconclusive.
     """
     variables = strategy.variables()
     x, target = engine.function(variables, list(strategy.split(variables[0])), mode="python")(batch.frames)

@@ -1,4 +1,4 @@
-"""Detection of the causes of bad results from measurements, and their ranking: the furthest upstream comes first.
+"""Detection and ranking of the causes of bad results from measurements; causes nearest the data come first.
 
 Each cause has a rule that detects it. The severity of a cause is a number for its position in the chain from data to
 sound, plus a little for how far the measurement exceeds the rule's threshold. The position decides because a fault
@@ -70,7 +70,7 @@ LESSER = {
 
 
 def causes(measured: Measurements) -> tuple[Cause, ...]:
-    """Apply all rules to the measurements; returns the causes found, most severe first (empty: none).
+    """Apply all rules to the measurements; returns the causes found, most severe first (an empty tuple if none).
 
     The cause ``noiseless-feedback`` is left out if another cause of severity 0.3 or more is found that also explains a
     dead free run, as all do except those in ``LESSER``. The cause ``learning-rate-too-low`` is left out if

@@ -150,7 +150,10 @@ def noise_figures(model: Layer, x: Frames) -> NoiseFigures:
 
 
 def input_noise_std(model: Layer) -> float:
-    """Standard deviation of the noise that training adds to the input of the first layer with weights; 0 if none."""
+    """Standard deviation of the noise that training adds to the input of the first layer with weights; 0 if none.
+
+    A parallel :class:`rnnaudio.nn.LinearPredictor` does not count as this layer.
+    """
     for _, layer in model.layers():
         if isinstance(layer, Noisy | GaussianNoise):
             return float(layer.std.get_value())

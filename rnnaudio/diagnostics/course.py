@@ -11,7 +11,7 @@ LEAST_VALIDATIONS = 8  # fewer do not show a trend
 
 
 def course_figures(history: Sequence[Record]) -> dict[str, float]:
-    """Compute measurements of the course of training by name, from a history with one row per validation.
+    """Measure the course of training from a history with one row per validation; returns figures by name.
 
     Losses enter as ratios only, so their unit does not matter.
 
@@ -29,8 +29,8 @@ def course_figures(history: Sequence[Record]) -> dict[str, float]:
         beginning of this third; both losses are medians of three rows.
     still_gains
         the same fall relative to the whole fall since the first three rows; 0 if the loss has not fallen. A constant
-        part of the loss, which no training removes, does not affect it. An exponential approach has .05 after four
-        time constants.
+        part of the loss, which no training removes, does not affect it. For a loss that approaches its limit
+        exponentially, it is .05 after four time constants.
     fell
         whole fall of the validation loss, from the median of the first three rows, relative to this median.
     falls_steadily

@@ -88,7 +88,7 @@ def look_at_sound(subject: Subject, batches: list[Any], measured: Measurements, 
 
     For a model of codes, also measure the share of windows of validation music within the limits of real music, before
     and after coding and decoding. ``batches`` and ``rng`` are not used.
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     figures = measured.figures
     figures["n_parameters"] = float(sum(v.get_value().size for v in subject.model.parameters().values()))
@@ -122,10 +122,10 @@ def measure_pieces(
 
 
 def look_at_batches(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the order of axes, the effective batch size, the resets, and the overlap of validation with training.
+    """Measure the order of axes, effective batch size, missing resets, and the overlap of validation with training.
 
     Raises Unanswerable if the batches do not hold frames.
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     parts_of(subject, batches)
     figures = measured.figures
@@ -153,7 +153,7 @@ def loudest_part(subject: Subject, batches: list[Any]) -> Any:
 def look_at_cost(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Measure which steps contribute to the cost, the target that the cost implies, and the noise of the output.
 
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     part, cost = loudest_part(subject, batches), Cost(subject.model, subject.objective)
     figures = measured.figures
@@ -184,11 +184,11 @@ def promised_target(subject: Subject, frames: Frames) -> Frames:
 
 
 def look_at_memory(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure saturated gates, the gradient by lag, growth, echo and flip of the state, and the reach of the output.
+    """Measure saturated gates, the gradient by lag, the dynamics of the state, and the reach of the output.
 
-    Echo and flip: see :func:`dynamics_figures`. The reach is the largest magnitude of the output for recorded input
-    that is scaled by 1, 10 and 100.
-    Results are stored in ``measured``; for the arguments see the module.
+    The dynamics (growth, echo and flip) are those of :func:`dynamics_figures`. The reach is the largest magnitude of
+    the output for recorded input that is scaled by 1, 10 and 100.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     part, stepped = loudest_part(subject, batches), subject.stepped
     x, target = part.frames[:-1], promised_target(subject, part.frames)
@@ -213,7 +213,7 @@ def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> fl
     """Factor by which the gradient norm g changes per step back in time, (g_last / g_first)^(1 / (last - first)).
 
     gradient_by_lag: g (steps,), by lag, as in :class:`Measurements`. Lags 0 and 1 are left out by default because a
-    parallel linear prediction contributes to them. NOT_MEASURED if there are too few lags, or g_first is 0.
+    parallel linear prediction contributes to them. NaN if there are too few lags, or g_first is 0.
     """
     if len(gradient_by_lag) <= last or not gradient_by_lag[first] > 0:
         return NOT_MEASURED
@@ -221,7 +221,7 @@ def kept_per_step(gradient_by_lag: Floats, first: int = 2, last: int = 10) -> fl
 
 
 def late_growth(sizes: Floats) -> float:
-    """Rms of a state at the last step over its rms at the middle step; NOT_MEASURED if there are no steps.
+    """Rms of a state at the last step over its rms at the middle step; NaN if there are no steps.
 
     sizes: (steps,), the rms of the state after each step.
     """
@@ -231,7 +231,7 @@ def late_growth(sizes: Floats) -> float:
 def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Measure the sizes of updates relative to the parameters, and to the sizes that the update rule implies.
 
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     parts = parts_of(subject, batches) if hasattr(batches[0], "frames") else batches
     figures = measured.figures
@@ -252,7 +252,7 @@ def look_at_updates(subject: Subject, batches: list[Any], measured: Measurements
 def look_at_history(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Measure the course of training (see :func:`course_figures`), and copy the losses that the run recorded.
 
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     figures = measured.figures
     figures |= course_figures(subject.history)
@@ -268,7 +268,7 @@ def look_at_history(subject: Subject, batches: list[Any], measured: Measurements
 def look_at_validation(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
     """Measure the errors of the model and of the baselines on the validation windows.
 
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     parts_of(subject, batches)
     figures = measured.figures
@@ -293,10 +293,11 @@ def _baselines(subject: Subject, pairs: list[Pair]) -> dict[str, float]:
 def look_at_played_function(
     subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator
 ) -> None:
-    """Compare the first generated frame with the output of the trained graph after the same prime.
+    """Compare the first generated frame with outputs of the model's own step function after the same prime.
 
+    These are the outputs of :func:`first_frames`: consuming the last frame of the prime once, and twice.
     Raises Unanswerable if the subject does not generate frame by frame.
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     if subject.play is None:
         raise Unanswerable("it does not generate frame by frame from its own output")
@@ -316,10 +317,10 @@ def look_at_played_function(
 
 
 def look_at_free_run(subject: Subject, batches: list[Any], measured: Measurements, rng: np.random.Generator) -> None:
-    """Measure the course of the level of the free run, and detect if its sound becomes a loop or noise.
+    """Measure the level of the free run over time, and detect whether its sound becomes a loop or noise.
 
     Raises Unanswerable if the subject has no function to generate.
-    Results are stored in ``measured``; for the arguments see the module.
+    Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     figures = measured.figures
     true, prime, generated = free_run_of(subject)
@@ -364,9 +365,9 @@ def free_run_of(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def loud_primes(subject: Subject) -> np.ndarray:
-    """Return primes (time, batch, n): the first 16 frames, at most, of the 8 loudest windows of a validation batch.
+    """Return primes (time, batch, n): the first 16 frames of the 8 loudest windows of the first validation batch.
 
-    The batch is the first one; there are fewer primes if it has fewer windows. The loudest window comes first.
+    The loudest window comes first. If the windows are shorter or fewer, so are the primes.
     """
     frames = subject.validation[0].frames
     loud = np.argsort(-np.sum(np.square(frames), axis=(0, 2)), kind="stable")[:N_PLAYED]

@@ -1,8 +1,8 @@
 """Measurements of a free run: loss of energy, fixed points and cycles of its frames; and a description in words.
 
 The survival time of a free run, and the fault that ends it, are measured by :mod:`rnnaudio.metrics.alive`. Fixed
-points and cycles are measured here: frames that repeat to within a thousandth are a property of the recursion, even
-in a run that is too short to count as a loop.
+points and cycles are measured here: the recursion has reached one if its frames repeat to within a thousandth, even in
+a run that is too short for its sound to count as a loop.
 """
 
 from collections.abc import Mapping
@@ -98,8 +98,9 @@ def unrest_db(frames: Frames) -> float:
 def repetition(frames: Frames) -> tuple[int, float]:
     """Find the cycle in which the frames (time, n) end; returns its period in frames and its first frame.
 
-    (0, inf) if there is no cycle. The period is the shortest that fits, and at most 64 frames. Frames count as equal
-    if the rms of their difference is at most 1e-3 of the rms of the last quarter of the frames.
+    Returns (0, inf) if there is no cycle. The period is the shortest one, at most 64 frames, after which the frames
+    repeat for at least two periods and an eighth of all frames. Frames count as equal if the rms of their difference
+    is at most 1e-3 of the rms of the last quarter of the frames.
     """
     frames = np.asarray(frames, np.float64)
     limit = STILL * max(rms(frames[-max(2, len(frames) // 4) :]), 1e-6)

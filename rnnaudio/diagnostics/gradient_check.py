@@ -115,7 +115,7 @@ def in_float64(model: Layer) -> Layer:
 
 
 class _Array(NamedTuple):
-    """An array that the loss depends on; ``store(value)`` puts a changed ``value`` into effect."""
+    """An array that the loss depends on; ``store(value)`` makes the compiled functions use a changed ``value``."""
 
     name: str
     value: Array

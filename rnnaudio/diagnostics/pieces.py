@@ -16,9 +16,9 @@ SILENT_DB = -50.0  # below the training music as a whole
 BAND_DB = -60.0  # below the strongest band, where the bandwidth of a piece ends
 BLOCK = 256  # samples per spectrum
 SMOOTHED = 3  # bins of a spectrum that are averaged
-LEAST_SECONDS = 1.0  # shorter pieces are single sounds, of which one is loud and one is soft
+LEAST_SECONDS = 1.0  # shorter pieces are single sounds, whose levels differ in any case
 READ_AT_MOST = 1 << 20  # samples, of all pieces together, unless that is less than 2 s of each
-MOST_PIECES = 400  # of more, as many are measured, evenly spaced
+MOST_PIECES = 400  # if there are more, this many are measured, evenly spaced
 N_PLACES = 8
 
 # How far a piece may lie from the median of all music, by figure.
@@ -114,7 +114,7 @@ def piece_figures(
 
 
 def _spaced(first: int, n: int, n_all: int) -> list[int]:
-    """Choose the pieces to measure, evenly spaced among ``n`` pieces; returns their indices, ``first`` or more.
+    """Choose the pieces to measure, evenly spaced among the ``n`` pieces from index ``first``; returns the indices.
 
     n_all: number of all pieces, training and held-out: if it is at most ``MOST_PIECES``, all pieces are chosen.
     """
@@ -123,7 +123,7 @@ def _spaced(first: int, n: int, n_all: int) -> list[int]:
 
 
 def title_of(piece: Samples, number: int) -> str:
-    """Return the title of a piece or, for a section of a piece, of the whole piece; ``piece <number>`` without one."""
+    """Return the title of a piece or, for a section, of the whole piece; ``piece <number>`` if it has no title."""
     whole = getattr(piece, "piece", piece)
     return str(getattr(whole, "title", f"piece {number}"))
 
@@ -137,7 +137,7 @@ def _read_piece(piece: Samples, rate: int, share: float) -> _Read:
     for start, stop in pairwise(bounds.tolist()):
         end = min(stop, start + max(n_least, round(share * (stop - start))))
         parts.append(np.asarray(piece.read(start, end), np.float64))
-    # The deviation within a window: an offset, and the silence of samples scaled to -1..1, are no sound.
+    # Not the mean square: a constant, such as an offset, or silence in samples scaled to -1..1, is no sound.
     powers = [np.var(_cut(part, n_window), axis=1) for part in parts]
     spectra = np.concatenate([_cut(part, BLOCK) for part in parts])
     hann = np.hanning(BLOCK)
@@ -149,7 +149,7 @@ def _read_piece(piece: Samples, rate: int, share: float) -> _Read:
 
 
 def _long(is_silent: Flags) -> Flags:
-    """True for the windows (n,) in silences of 1 s or more."""
+    """Mark those of the silent windows, (n,), that are part of a silence of 1 s or more: (n,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_silent, [False]]).astype(int))).reshape(-1, 2)
     result = np.zeros(len(is_silent), bool)
     for start, stop in edges:

@@ -13,7 +13,7 @@ from rnnaudio.diagnostics.pieces import PieceFigures, outliers
 from rnnaudio.diagnostics.rules_training import Found
 from rnnaudio.diagnostics.subject import Measurements
 
-CODED_LESS = 0.25  # of all windows: a quarter of the seconds that were music are none once they are coded
+CODED_LESS = 0.25  # share of all windows: a quarter of them are like music as recorded, but no longer once coded
 ADVICE_ON_CODES = (
     "use more codes if they are few (--n-codes), and leave out recordings that are mostly noise, such as the sea, "
     "which codes of spectra play as a steady hiss; no training and no temperature changes that"
@@ -30,10 +30,10 @@ GAP_AT_BEST = 2.0  # the same, of the parameters that were kept
 CUT_SHORT = 0.5  # of the updates that were planned
 STILL_FALLS, STEADILY = 0.02, 0.6
 STILL_GAINS = 0.05  # of all that the loss has fallen; see `course_figures`
-RATE_IS_DOWN = 0.1  # learning rate at the end over the highest: the schedule is over, and so is the fall
+RATE_IS_DOWN = 0.1  # last learning rate over the highest: below it the schedule has ended, and with it the fall
 LIKE_LINEAR = 0.05
 DROWNED = 2.0  # power of the noise over that of the prediction error
-LIKE_SIGNAL = 1.0  # power of standardised input, against which noise is held where no error is measured
+LIKE_SIGNAL = 1.0  # power of standardised input, with which noise is compared where no error is measured
 
 
 # ---------------------------------------------------------------- the pieces
@@ -140,7 +140,7 @@ def overfitting(m: Measurements) -> Found | None:
 
 
 def limit_too_soon(m: Measurements) -> Found | None:
-    """Detect training that a limit ended: long before the planned number of updates, or while the loss still fell."""
+    """Detect training that was cut short: long before the planned number of updates, or while the loss still fell."""
     if m.figures["stopped_early"] == 1.0:  # no limit ended it: more time changes nothing
         return None
     done, planned = m.figures["n_updates"], m.figures["n_planned"]
@@ -214,10 +214,11 @@ def noise_drowns_prediction(m: Measurements) -> Found | None:
 
 
 def is_fed_on_purpose(m: Measurements) -> bool:
-    """True if noise that generation adds explains a difference of the first generated frame from the model's output.
+    """True if the first generated frame may differ from the model's output because noise is added on purpose.
 
-    False if the difference is due to a second step function (see
-    :func:`rnnaudio.diagnostics.rules_model.two_functions`), or if the model reconstructs its input.
+    False if a difference is due to a second step function, as in
+    :func:`rnnaudio.diagnostics.rules_model.two_functions`, if no frame was generated, or if the model reconstructs its
+    input.
     """
     return bool(m.figures["play_towards_twice"] < 0.5 and m.figures["promised_shift"] != 0)
 

@@ -169,9 +169,9 @@ def learning_rate_too_high(m: Measurements) -> Found | None:
 
 
 def towards_usual_updates(ratio: float) -> float:
-    """Return the power of ten, 1e-4 to 1e4, that makes updates about 1e-3 of the weights if it multiplies the rate.
+    """Return the factor for the learning rate that makes updates about 1e-3 of the weights.
 
-    ratio: the size of the present updates over the size of the weights.
+    It is a power of ten from 1e-4 to 1e4. ratio: the size of the present updates over the size of the weights.
     """
     return float(10.0 ** np.clip(np.round(np.log10(USUAL_UPDATE / max(ratio, 1e-12))), -4, 4))
 

@@ -1,6 +1,6 @@
-"""Input and result of a diagnosis.
+"""Classes for a diagnosis: its input, its measurements, and its result, the causes of bad results.
 
-Neither contains the settings of a run, so that causes are found by measurement only.
+None of them contains the settings of the run, so that causes are found by measurement only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,24 +27,27 @@ class Subject:
     """A model, and everything that trains it or generates with it, as black boxes.
 
     objective, optimizer
-        as declared by the run: the name of a strategy implies a target, the update rule implies a step size.
+        as declared by the run; the target that the objective's name implies, and the size of updates that the
+        optimizer implies, are compared with the measured ones.
     batches, validation
         the training batcher, and the fixed validation batches. A batch has ``frames`` (time + 1, batch, n), or
         else only the fields of the objective.
     pieces, held_out
         the training pieces, and those of the validation split, on the scale on which the batcher reads them.
     full_scale
-        the sample value, on the same scale, that is full scale (0 dBFS); None if unknown.
+        the sample value, on the same scale, that corresponds to full scale (0 dBFS); None if unknown.
     make_step
         function (model) -> training step ``step(batch, state, learning_rate=, update=)``; called with copies of the
         model.
     play
         the run's own generation: function (prime (time, n), n_frames) -> generated frames (n_frames, n); None if the
         run does not generate frame by frame.
-    continued, prime, sample_rate_hz
+    continued, prime
         for runs without ``play``: the run's own generation, a function (prime (n,), n_samples) -> continuation
-        (n_samples,); a function () -> prime (n,); the sample rate of both and of the pieces. If ``continued`` or
-        ``prime`` is None, too, the free run is not examined.
+        (n_samples,); and a function () -> prime (n,). Without ``play``, the free run is examined only if both are
+        given.
+    sample_rate_hz
+        sample rate of the pieces and of generated audio.
     judge
         function (generated (n,), prime (m,)) -> survival time of the free run, and the fault that ends it, as in the
         report; None: neither is measured.
@@ -61,8 +64,8 @@ class Subject:
     blank_loss
         the validation loss of a model that has learnt nothing; None if unknown.
     through_codec
-        for a model of codes, a function () -> shares, 0 to 1, of windows of validation music within the limits of real
-        music: as recorded, and coded and decoded without a model; None for other models.
+        for a model of codes, a function () -> two shares, 0 to 1, of the windows of validation music that are within
+        the limits of real music: as recorded, and after coding and decoding without a model; None for other models.
     """
 
     model: Layer
@@ -126,8 +129,8 @@ class Cause(NamedTuple):
     rate_factor
         factor by which to multiply the learning rate; 1 if another rate is not the remedy.
     rebuild, outliers
-        options of `corpus build` that repair the corpus, and titles of pieces to remove from the corpus; empty if
-        neither is the remedy.
+        options of `corpus build` that repair the corpus, and titles of pieces to remove from the corpus; each is empty
+        if it is not the remedy.
     """
 
     name: str

@@ -24,8 +24,8 @@ def leave_out_useless_compiler(variables: Variables, engine: str) -> None:
     way if they name a compiler that is missing.
 
     variables
-        the environment variables; ``cxx=`` (no compiler) is added to the value of ``ENGINE_FLAGS``, such as
-        PYTENSOR_FLAGS, and a note is shown to the user.
+        the environment variables, such as ``os.environ``; ``cxx=`` (no compiler) is added to the engine's flags, such
+        as PYTENSOR_FLAGS, and a note is shown to the user.
     engine
         ``pytensor`` or ``theano``.
 

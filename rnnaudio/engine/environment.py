@@ -94,7 +94,8 @@ _kernel = _checked_kernel(_choose("RNNAUDIO_KERNEL", KERNELS, "scan" if MODE == 
 if MODE == "python":
     backend.config.cxx = ""  # otherwise both engines still use C++ to fold constants and for the step inside scan
 if "traceback" not in os.environ.get(f"{NAME.upper()}_FLAGS", ""):
-    # The line of code that made each variable, which few error messages show, is a sixth of the time to build a graph.
+    # Recording the line of code that made each variable, which few error messages show, takes a sixth of the time in
+    # which a graph is built.
     setattr(backend.config if NAME == "pytensor" else backend.config.traceback, TRACE_LIMIT[NAME], 0)
 backend.config.floatX = "float32"
 # Each compilation would warn again that NumPy's BLAS is used; `rnnaudio info` reports it once, with its cost.
@@ -135,7 +136,7 @@ def precision(dtype: str) -> Iterator[None]:
 
 
 def kernel() -> str:
-    """Return ``fused`` if new graphs compute products and recurrences by kernels, ``scan`` if by the engine."""
+    """Return ``fused`` if new graphs compute products and recurrences by kernels, else ``scan``."""
     return _kernel
 
 

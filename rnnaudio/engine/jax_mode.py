@@ -138,7 +138,8 @@ def _everywhere(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
 def _divided(value: JaxValue, axis: int | None, mesh: jax.sharding.Mesh) -> JaxValue:
     """Divide ``value`` along ``axis`` and place each part on its device.
 
-    Returns ``value`` itself if ``axis`` is None or its length is not a multiple of the number of devices.
+    Returns ``value`` itself if ``axis`` is None, or if its length along ``axis`` is not a multiple of the number of
+    devices.
     """
     if axis is None or np.shape(value)[axis] % mesh.size:
         return value
@@ -289,9 +290,9 @@ def _check(op: CheckAndRaise, **kwargs: object) -> Translation:
 
 @jax_funcify.register(Scan)
 def _scan(op: Scan, node: Apply, **kwargs: object) -> Translation:
-    """Translate scan as PyTensor does, then pad outputs that are shorter than required with zeros.
+    """Translate scan as PyTensor does, then append zeros to each output that has fewer steps than required.
 
-    An output of a truncated gradient has values for the last steps only.
+    This concerns truncated gradients, which have values for the last steps only.
     """
     translated = jax_funcify_Scan(op, node=node, **kwargs)
     lengths = op.outer_nitsot(range(len(node.inputs)))
@@ -343,8 +344,8 @@ def _random(op: Op, **kwargs: object) -> Translation:
         result = jax.pure_callback(on_host, jax.ShapeDtypeStruct(sizes, op.dtype), key)
         if _mesh is None:
             return result
-        # The host fills one device, from which XLA copies to the others before it divides the rows: said here, as
-        # otherwise it warns of that.
+        # The host fills one device; XLA copies the array to all others before it divides the rows. If this is not
+        # stated here, XLA warns of it.
         return jax.lax.with_sharding_constraint(result, _everywhere(_mesh))
 
     return random

@@ -14,7 +14,7 @@ from rnnaudio.kernels import noise
 
 _graph: Any = backend if NAME == "theano" else backend.graph
 WHOLE = (0, 1)
-# Number of this part of each batch, and how many parts there are; of each thread its own.
+# The number of this part of each batch, and the number of parts. Each thread has its own value.
 _part: ContextVar[tuple[int, int]] = ContextVar("part of batches", default=WHOLE)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rnnaudio.export.graph import Graph, Value
 
 Translation: TypeAlias = Callable[[Graph, str, list[Value]], Value]
-"""Function (graph, dtype of the result, arguments) -> the result, which adds the nodes of a function to the graph."""
+"""Function (graph, dtype of the result, arguments) -> the result; it adds the nodes of one function to the graph."""
 
 
 def computed(op: str) -> Translation:

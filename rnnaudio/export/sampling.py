@@ -9,7 +9,7 @@ from rnnaudio.engine import Symbolic, tt
 def sampled(logits: Symbolic, uniform: Symbolic, temperature: Symbolic) -> Symbolic:
     """Sample a code for each row by inverting the cumulative probabilities: logits (n, n_codes) -> codes (n,), int64.
 
-    ``uniform`` (n,) holds random numbers U(0, 1); ``temperature`` () divides the logits.
+    ``uniform`` (n,) holds random numbers U(0, 1); ``temperature``, a scalar, divides the logits.
     """
     z = tt.cast(logits, "float64")
     sums = tt.cumsum(tt.exp((z - tt.max(z, axis=1, keepdims=True)) / temperature), axis=1)

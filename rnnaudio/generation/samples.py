@@ -50,7 +50,8 @@ class SamplePlayer:
     sampling
         temperature, top-k and nucleus (:class:`rnnaudio.generation.sampling.Sampling`). Sampling with top-k or nucleus
         is a loop in Python, several times slower than the kernel. The attribute of this name may be changed between
-        frames, but a player that was made without top-k and nucleus keeps to the kernel, which ignores both.
+        frames, but a player that was made without top-k and nucleus keeps using the kernel, which ignores
+        both.
     seed
         random seed; the random numbers of a stream depend on the seed and the stream's index only, not on the other
         streams.

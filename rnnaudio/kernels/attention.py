@@ -13,9 +13,9 @@ from rnnaudio.kernels.compile import njit
 
 @njit()
 def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> None:
-    """Set f to the filters (N, n_pixels) along one side of an image: exp(-(a - m_i)^2 / 2 variance) / Z_i.
+    """Set f to the filters (N, n_pixels) along one side of an image: exp(-(a - m_i)^2 / (2 variance)) / Z_i.
 
-    Pixels a count from 1. The largest exponent of each row is subtracted first.
+    The pixels a are numbered from 1. The largest exponent of each row is subtracted first.
     """
     n, size = f.shape
     like = f.dtype.type(0)
@@ -36,7 +36,7 @@ def _filters(centre: Number, stride: Number, variance: Number, f: Matrix) -> Non
 def _filters_back(
     centre: Number, stride: Number, variance: Number, f: Matrix, df: Matrix
 ) -> tuple[Number, Number, Number]:
-    """Backward pass of :func:`_filters`: return the loss gradients of centre, log stride and log variance.
+    """Backward pass of :func:`_filters`: loss gradients with respect to centre, log stride and log variance.
 
     df is the loss gradient with respect to the filters f.
     """

@@ -1,4 +1,4 @@
-"""Memory for large arrays, reused as soon as there is no reference to an array any more.
+"""Memory for large arrays, reused as soon as nothing refers to the array in it any more.
 
 Every training step allocates arrays of the same sizes. The operating system maps new memory page by page, which takes
 a fifth of the time of a typical step. Reused memory is already mapped.

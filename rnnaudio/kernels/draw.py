@@ -15,7 +15,7 @@ w_codes, w_decoder
 w_write
     (n, P), or with attention (n, n_write^2 + 5)
 w_place
-    (n, 5), or empty without attention
+    (n, 5), or empty if reading is without attention
 """
 
 from typing import NamedTuple
@@ -60,9 +60,9 @@ class Weights(NamedTuple):
 class States(NamedTuple):
     """The states of B images: arrays (T, B, width) after each of T steps, or (B, width) at one time.
 
-    The width of the states of the LSTMs is n, the number of units. The width of the canvas is the number of pixels.
-    The width of ``nats``, the KL divergence of each code from N(0, 1), summed over the steps so far, is m, the number
-    of codes.
+    The states of the LSTMs have the width n, the number of units; the canvas has the number of pixels as its width.
+    ``nats`` holds the KL divergence of each code from N(0, 1), summed over the steps so far; its width is m, the
+    number of codes.
     """
 
     encoder_hidden: Frames

@@ -16,7 +16,7 @@ from rnnaudio.kernels.product import BACKWARDS, add_row, address, at, copy_row, 
 def _glimpse(
     numbers: Vector, image: Vector, error: Vector, n: int, height: int, width: int, room: Frames, reading: Vector
 ) -> None:
-    """Set ``reading`` (2 n^2,) to the patches of image and error, read through the grid of ``numbers`` (5,)."""
+    """Set ``reading`` (2 n^2,) to the patches read from image and error through the grid of ``numbers`` (5,)."""
     fy, fx, rows = room[0, :, :height], room[1, :, :width], room[2, :, :width]
     place(numbers, fy, fx)
     gamma = reading.dtype.type(math.exp(numbers[4]))
@@ -166,7 +166,7 @@ def through_steps(
 
 @njit()
 def _through_sigmoid(canvas: Vector, sign: Number, d: Vector, out: Vector, room: Vector, none: Vector) -> None:
-    """Add sign d sigmoid'(canvas) to out. ``room`` is overwritten, ``none`` holds zeros; all arrays are (pixels,)."""
+    """Add sign * d * sigmoid'(canvas) to out. ``room`` is overwritten, ``none`` holds zeros; arrays are (pixels,)."""
     sigmoid_row(canvas, none, room)
     one = canvas.dtype.type(1)
     for j in range(out.size):
@@ -184,10 +184,10 @@ def back_through_steps(
 
     The arguments up to ``grids`` are those of :func:`rnnaudio.kernels.draw.backward`, with tuples in place of
     NamedTuples; ``packed`` are the packed transposes of the weight matrices. d_gates, d_codes, d_decoder_gates,
-    d_strokes and d_places are set to the gradients with respect to the encoder's gates, the codes, the decoder's
-    gates, the strokes and the places. With attention, the gradients with respect to the images are added to
-    ``d_image``. ``d_start`` must be zero on entry; on return it holds the gradients with respect to the initial
-    states.
+    d_strokes and d_places are set to the gradients with respect to the pre-activations of the encoder's gates, the
+    codes, the pre-activations of the decoder's gates, the strokes and the places. With attention in reading, the
+    gradients with respect to the images are added to ``d_image``. ``d_start`` must be zero on entry; on return
+    it holds the gradients with respect to the initial states.
     """
     p_encoder, p_codes, p_decoder, p_write, p_place = packed
     _, ck, h, ch, canvas, _ = states

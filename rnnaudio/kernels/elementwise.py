@@ -231,7 +231,7 @@ def update(
 def pixel_nats(logits: Matrix, log_std: np.ndarray, target: Matrix) -> Vector:
     """Compute -log N(target; mean = sigmoid(logits), std = e^log_std), summed over the pixels of each image, in nats.
 
-    logits and target are (batch, n), for n pixels; log_std is an array (). The result is (batch,).
+    logits and target are (batch, n), for n pixels; log_std is an array of shape (). The result is (batch,).
     """
     error = target - scipy.special.expit(logits)
     constant = logits.shape[1] * (log_std + logits.dtype.type(0.5 * math.log(2 * math.pi)))

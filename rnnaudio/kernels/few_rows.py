@@ -40,7 +40,8 @@ def multiply_few(a: At, m: int, k: int, panels: int, n: int, c: At, like: Number
 def _rows_of_next_block(left: int) -> int:
     """Return the number of rows of the next block if ``left`` rows remain.
 
-    8 rows are divided into 4 + 4 rather than 6 + 2, because blocks of one or two rows have too few independent sums.
+    For example, with BLOCK_ROWS = 6, 7 rows are divided into 4 + 3 and 8 rows into 4 + 4, rather than 6 + 1 and 6 + 2,
+    because blocks of one or two rows have too few independent sums.
     """
     if left == BLOCK_ROWS or left >= BLOCK_ROWS + 3:
         return BLOCK_ROWS

@@ -1,4 +1,4 @@
-"""One step of :class:`rnnaudio.nn.LongTermPrediction` in evaluation, on NumPy arrays."""
+"""One step of :class:`rnnaudio.nn.LongTermPrediction` as in evaluation (without dropout), on NumPy arrays."""
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def _dot(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def _shares(z: Matrix, is_there: np.ndarray) -> Matrix:
-    """Compute the softmax of z (n_streams, J) over the candidates with ``is_there`` (n_streams, J); 0 for others."""
+    """Compute the softmax of z (n_streams, J) over the candidates for which ``is_there`` is True; 0 for the others."""
     z = np.where(is_there, z, z.min(axis=1, keepdims=True))
     powers = np.where(is_there, np.exp(z - z.max(axis=1, keepdims=True)), np.zeros((), z.dtype))
     total = powers[:, :1].copy()

@@ -49,8 +49,8 @@ from rnnaudio.kernels.step import Step
 def _hidden_of(z: Vector, bias: Vector, noise: Vector, std: Number, is_lowest: bool, hidden: Vector) -> None:
     """Compute the hidden layers of the three gates' MLPs, for one depth of one step of one sequence.
 
-    On entry the first 6 n numbers of ``z`` hold the inputs times the weights. At the lowest depth (``is_lowest``) they
-    lack the product x W, which ``hidden`` holds on entry.
+    On entry the first 6 n numbers of ``z`` hold the product of the MLPs' input and weights. At the lowest depth
+    (``is_lowest``) the part that comes from the layer's input x is not in ``z`` but, on entry, in ``hidden``.
     """
     n, zero = hidden.size // 6, hidden.dtype.type(0)
     relus, tanhs = hidden[: 4 * n], hidden[4 * n :]
@@ -139,8 +139,9 @@ def _forward(
 def _gates_back(gates: Vector, before: Vector, d_memory: Vector, d_gates: Vector) -> None:
     """Set d_gates to the loss gradient with respect to the pre-activations of the gates.
 
-    On entry d_memory is the loss gradient with respect to the new memory cell. On return it is multiplied by f: the
-    gradient with respect to the old memory cell ``before``, without the part that flows through the gates.
+    On entry d_memory is the loss gradient with respect to the new memory cell. On return it has been multiplied
+    by f, and is the gradient with respect to the old memory cell ``before``, without the part that flows through the
+    gates.
     """
     n = before.size
     f, g, c = gates[:n], gates[n : 2 * n], gates[2 * n :]
@@ -230,8 +231,8 @@ class Forward(NamedTuple):
 class Backward(NamedTuple):
     """The results of :func:`backward`: loss gradients with respect to the parameters, m0 and pre-activations (dz).
 
-    The pre-activations of dz are those of the hidden layers at the lowest depth. The caller computes the gradient with
-    respect to x from dz.
+    dz refers to the pre-activations of the hidden layers at the lowest depth. From dz the caller computes the gradient
+    with respect to x.
     """
 
     dz: Frames  # (T, B, 6 n)
@@ -314,7 +315,8 @@ def backward(
 def _d_w_hidden(x: Frames, m0: Matrix, memory: Depths, d_hidden: Depths, lowest: Matrix) -> Matrix:
     """Return the loss gradient with respect to w_hidden (2 n, 6 n).
 
-    Its upper and its lower half are the sums over i and d of M(i-1, d)^T dz(i, d) and M(i, d-1)^T dz(i, d).
+    Its upper half is the sum over i and d of M(i-1, d)^T dz(i, d), its lower half that of M(i, d-1)^T dz(i, d), with
+    dz = ``d_hidden``, and with the input x as M(i, 0). ``lowest`` is d_hidden at the lowest depth.
     """
     n_steps, batch, depth, n = memory.shape
     d_w = empty((2 * n, 6 * n), x.dtype)

@@ -35,7 +35,7 @@ VECTOR_BYTES, BLOCK_ROWS = (
 # On a processor without fused multiply-add, llvm.fma would call a function of the C library for every number.
 MULTIPLY_ADD = "llvm.fma" if _IS_ARM or _FEATURES.get("fma") else "llvm.fmuladd"
 VECTORS = 2
-#: a thread's share of a batch is a multiple of this many rows, the last one excepted: no slow blocks of 1 or 2 rows
+#: each thread's share of a batch, except the last, is a multiple of this many rows: so no slow blocks of 1 or 2 rows
 SHARE_ROWS = 8 if BLOCK_ROWS == 8 else 4
 
 
@@ -123,8 +123,8 @@ def _blocks(kinds: Sequence[tuple[int, int]]) -> Compiled:
 
     block(rows, vectors, a, a_row, a_k, b, c, c_row, k, add, like) computes C (rows, vectors) = A (rows, k) B (k,
     vectors), or C += A B if ``add`` is not 0. a, b and c are addresses; a_row, a_k and c_row are strides in bytes. B
-    is a packed panel: k consecutive rows of VECTORS vectors. If a block has more vectors, the rest are those of the
-    next panel. ``like`` is any number of the same dtype as the matrices.
+    is a packed panel: k consecutive rows of VECTORS vectors. If a block has more than VECTORS vectors, the
+    others are those of the next panel. ``like`` is any number of the same dtype as the matrices.
     """
 
     @intrinsic

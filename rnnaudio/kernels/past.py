@@ -1,8 +1,8 @@
 """Attention of T queries, each over the P entries before it, forward and backward. Threads divide the sequences.
 
 The equations are those of :class:`rnnaudio.nn.PastAttention`. The history of a sequence consists of P + T rows of m
-numbers: the P entries of its past, the oldest first, then the T new entries. Query t, from 0, attends to the rows
-t + 1 to t + P; the last of these is at distance 1. The key of a row is its last n numbers, which are not copied.
+numbers: the P entries of its past, the oldest first, then the T new entries. Query t = 0, 1, ... attends to the
+rows t + 1 to t + P; the last of these is at distance 1. The key of a row is its last n numbers, which are not copied.
 
 The shapes, for B sequences, are: queries and their gradients (T, B, n); past (B, P m); new entries, means and their
 gradients (T, B, m); weights and gradients of scores (T, B, P), in the order of the rows; bias (P,), in the same order;
@@ -36,8 +36,8 @@ class Band(NamedTuple):
 def _band(past: Matrix, new: Frames, length: int, b: int, t: int, n_queries: int, first: int) -> Band:
     """Return the rows for the queries t to t + n_queries - 1 of sequence b.
 
-    The first ``first`` numbers of each row are left out. ``length`` is P. If ``past`` or ``new`` is empty, the
-    addresses in it are invalid and must not be used.
+    The first ``first`` numbers of each row are left out. ``length`` is P. If ``past`` or ``new`` is empty, its
+    address in the band is invalid and must not be used.
     """
     m, size = new.shape[2], new.itemsize
     n_past, begin = max(0, length - 1 - t), max(0, t + 1 - length)
@@ -233,8 +233,8 @@ def rows_backward(
 ) -> Matrix | Frames:
     """Compute the loss gradient with respect to past (B, P m) if ``of_past``, otherwise to new (T, B, m).
 
-    ``queries`` and ``weights`` are an argument and a result of :func:`forward`; ``d_mean`` and ``d_scores`` are an
-    argument and a result of :func:`backward`, the loss gradients with respect to the means and the scores.
+    ``queries`` is an argument and ``weights`` a result of :func:`forward`. ``d_mean`` is an argument and ``d_scores``
+    a result of :func:`backward`: the loss gradients with respect to the means and the scores.
     """
     batch, m, length = d_mean.shape[1], d_mean.shape[2], weights.shape[2]
     d_past = np.zeros((batch, length * m if of_past else 0), d_mean.dtype)

@@ -14,7 +14,7 @@ from rnnaudio.kernels.product import address, at, copy_row, pack, padded
 from rnnaudio.kernels.step import Step
 
 
-@njit(fastmath={"contract", "reassoc"})  # in any order, a sum takes an eighth of the time
+@njit(fastmath={"contract", "reassoc"})  # if its terms may be added in any order, a sum takes an eighth of the time
 def _dot(a: Vector, b: Vector) -> Number:
     total = a.dtype.type(0)
     for j in range(a.size):
@@ -41,7 +41,8 @@ def _append(x: Vector, latest: Vector, entries: Vector, place: Vector) -> int:
 def _mean(query: Vector, entries: Vector, bias: Vector, filled: Number, scores: Vector, mean: Vector) -> None:
     """Set mean (m,) to the mean of the existing entries (P m,), weighted by the softmax of their scores.
 
-    ``filled`` is the number of states so far, P + 1 at most. ``scores`` (P,) is set to the weights.
+    ``filled`` is the number of states so far, including the current one, P + 1 at most. ``scores`` (P,) is set to the
+    weights.
     """
     n, m, length = query.size, mean.size, scores.size
     exists = max(0, int(np.ceil(length + 0.5 - filled)))
@@ -89,7 +90,7 @@ class PastStep(Step):
     w_value
         (m, n).
     bias
-        (P,), the biases of the scores; that of the oldest entry is the first.
+        (P,), the biases of the scores, from the oldest entry to the latest.
 
     The state is [latest, past, filled], arrays (n_streams, width). The entries of a stream are in a buffer for 2 P
     entries. Each step appends an entry. When the buffer is full, the last P entries are moved to its beginning; this

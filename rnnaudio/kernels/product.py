@@ -112,10 +112,10 @@ def _rows_of_next_block(left: int) -> int:
 
 @njit()
 def multiply(a: At, m: int, k: int, panels: int, n: int, c: At, flags: int, like: Number) -> None:
-    """Set c[:, :padded(n)] to the product a B, for a (m, k) and B (k, n) in panels.
+    """Set c[:, :n] to the product a B, for a (m, k) and B (k, n) in panels.
 
-    c must have at least padded(n) columns and contiguous rows. ``panels`` is the address of the panels of B
-    (:func:`pack`), and ``like`` any number of the same dtype as the matrices.
+    c must have contiguous rows and at least padded(n) columns; those from n on may be overwritten. ``panels`` is the
+    address of the panels of B (:func:`pack`), and ``like`` any number of the same dtype as the matrices.
 
     ``flags`` is 0, ADD (add the product to c instead of overwriting c), BACKWARDS (go from the last panel to the
     first), or the sum of both. A recurrence changes the direction at every step, because only the last panels of a

@@ -1,4 +1,4 @@
-"""Single time steps of layers on NumPy arrays, which update the state in place, for fast generation.
+"""Single time steps of layers, on NumPy arrays and with a state that is updated in place, for fast generation.
 
 For a layer with a kernel, the module of the kernel (such as :mod:`rnnaudio.kernels.lstm`) has a subclass of
 :class:`Step`. This module has the steps without compiled code: stacks, normalisation, and layers that have an effect

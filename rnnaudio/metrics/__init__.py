@@ -1,4 +1,4 @@
-"""Metrics, in NumPy and SciPy only: prediction error, survival time of a free run, similarity to real music."""
+"""Metrics that need only NumPy and SciPy: prediction error, survival of a free run, similarity to real music."""
 
 from rnnaudio.metrics.alive import (
     Alive,

@@ -21,19 +21,19 @@ from rnnaudio.metrics.spectrum import checked
 from rnnaudio.metrics.windows import STEP_SECONDS, WINDOW_SECONDS, Windows, measure_windows, of_noise
 
 N_WINDOWS_DEAD = 8
-N_WINDOWS_BACK = 4  # without a fault, on end: what died lives again
+N_WINDOWS_BACK = 4  # without a fault, on end: after them, dead audio is alive again
 
 USUAL_DBFS = -23.0
 # Limits that hold for all music, unless the corpus itself crosses them.
 SILENCE_DBFS = -60.0
 QUIET_DB = -35.0  # relative to the prime, or to the median level of the corpus
 LOUD_DB = 6.0  # above the 99.5th percentile of the level
-STEADY_SHARE = 1.2  # of the movement of white noise: of noise of any colour at most
+STEADY_SHARE = 1.2  # of the movement of white noise: noise of any colour moves less
 FROZEN_SHARE = 0.6
-NOISY_DB = -6.5  # noisiness of noise of any usual colour is above it, of tones below
-NARROW_DB = -9.0  # of noise in narrow bands, which moves as noise does and as no tones do
-BROAD_DB = -2.75  # of noise alone (white noise: -2.4), as no music is for seconds on end ...
-WAVERING_SHARE = 2.0  # ... though it moves more than steady noise, because its colour wavers
+NOISY_DB = -6.5  # the noisiness of noise of any usual colour is above it, that of tones below
+NARROW_DB = -9.0  # least noisiness of noise in narrow bands, which moves like noise, and unlike tones
+BROAD_DB = -2.75  # least noisiness of pure noise (white noise: -2.4); no music reaches it for seconds on end
+WAVERING_SHARE = 2.0  # of the movement of white noise: noise whose colour wavers moves more than steady noise
 UNCHANGED_SHARE = 2.0  # of the change of white noise from second to second
 REPEATED = 0.2
 CLIPPED = 0.01
@@ -126,9 +126,9 @@ class InRange(NamedTuple):
     dead_from_s: float | None
 
 
-# In order of precedence, what says more first: silence is steady, too; a steady tone repeats itself; noise does not
-# repeat itself by chance, so that what does is a loop of noise; whatever is at full scale is above all too loud. All
-# that is steady is monotonous.
+# In order of precedence, the fault that says more first: silence is also steady; a steady tone also repeats itself;
+# clipped sound is usually too loud as well; noise that repeats itself is a loop, as noise never does so by chance. All
+# that is steady is also monotonous.
 FAULTS = ("silence", "standstill", "clipping", "loudness", "loop", "noise", "monotony")
 
 
@@ -136,8 +136,8 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
     """Calibrate, on real recordings, the limits by which generated audio is judged alive or dead.
 
     The limits are those of :func:`limits_of_all_music`, except that each limit that about a fifth of the recordings
-    cross (half of them for the limit ``wavering``) is relaxed until they no longer cross it. Median level and loudness
-    limit are always measured on the recordings.
+    cross (half of them for the limit ``wavering``) is relaxed until they hardly cross it. The median level and the
+    limit of loudness are always measured on the recordings.
 
     Recordings are read one at a time; those shorter than 1 s are ignored. RnnaudioError if all are shorter, or if one
     is not mono, floating point and finite.
@@ -214,13 +214,13 @@ def _runs(feature: NDArray[np.generic], n: int = N_WINDOWS_DEAD) -> NDArray[np.g
 
 
 def alive_seconds(audio: ArrayLike, sample_rate_hz: int, limits: AliveLimits, prime: ArrayLike | None = None) -> Alive:
-    """Find when audio dies, at the start of the first 8 consecutive windows of 1 s with faults, and the cause.
+    """Find when and why audio dies: at the start of the first 8 consecutive windows of 1 s that all have a fault.
 
     Windows start every quarter of a second. Faults, see :class:`AliveLimits`: ``silence``, also where a few clicks
     interrupt it; ``clipping``; ``loudness``; ``noise``; ``standstill`` (a held tone or chord, also with a tremolo);
     ``loop`` (a repetition of .16 to 3.2 s); ``monotony`` (what stays the same from second to second though it moves
-    within each: a drone with beats). The cause of death is a fault that at least half of these 8 windows have,
-    or else the most frequent one. Audio of fewer than 8 windows, that is shorter than 2.75 s, is dead from 0 s on if
+    within each: a drone with beats). The cause of death is a fault that at least half of these 8 windows have, or else
+    the most frequent one. Audio of fewer than 8 windows, shorter than 2.75 s, is dead from 0 s on if
     all its windows have faults. The first NaN or infinite sample ends the audio.
 
     prime: the audio that was continued, on the same scale. Silence is judged relative to its level, and its noisiness
@@ -289,7 +289,7 @@ class _Expected(NamedTuple):
 
 
 def _after(prime: ArrayLike | None, sample_rate_hz: int, limits: AliveLimits) -> _Expected:
-    """Return level and limit for what follows ``prime``; without a prime of 1 s or more, those of ``limits``."""
+    """Return level and limit for audio that follows ``prime``; without a prime of 1 s or more, those of ``limits``."""
     if prime is None or len(np.asarray(prime)) < WINDOW_SECONDS * sample_rate_hz:
         return _Expected(limits.median_dbfs, limits.wavering_after_noise)
     windows = measure_windows(checked(prime, sample_rate_hz), sample_rate_hz)

@@ -10,7 +10,7 @@ from rnnaudio.metrics.music import onsets_seconds
 from rnnaudio.metrics.prediction import FloatArray
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.0625, 4.0
-N_INTERVALS = 24  # four an octave: an eighth and a triplet, 2 to 3, are two bins apart
+N_INTERVALS = 24  # four per octave: an eighth and a triplet (3 to 2) are two bins apart
 
 
 def interval_histogram(audio: ArrayLike, sample_rate_hz: int) -> NDArray[np.int64]:
@@ -35,8 +35,8 @@ def counted(onsets: FloatArray) -> NDArray[np.int64]:
 def interval_distance(histogram: ArrayLike, reference: ArrayLike) -> float:
     """Jensen-Shannon distance of a histogram of intervals, (24,), from that of real music: 0 if equal, 1 if disjoint.
 
-    An empty histogram also has a distance of 1. RnnaudioError if the reference is empty. With few intervals the
-    distance is large by chance (about .2 for a hundred intervals): compare stretches of equal length.
+    An empty histogram also has a distance of 1. RnnaudioError if only the reference is empty, or if shapes differ.
+    With few intervals the distance is large by chance (about .2 for a hundred): compare stretches of equal length.
     """
     counts = np.asarray(histogram)
     return jensen_shannon_distance(counts, reference) if counts.any() else 1.0

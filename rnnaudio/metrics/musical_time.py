@@ -22,18 +22,18 @@ from rnnaudio.metrics.music import CHROMA_HOP, chroma, onset_strength, onsets_of
 from rnnaudio.metrics.spectrum import HOP_SAMPLES
 from rnnaudio.metrics.tempo import follow
 
-OUTSIDE_PERCENT = 5.0  # of the stretches of the music by which a range is made are outside it
+OUTSIDE_PERCENT = 5.0  # so many of the stretches from which a range is computed are outside it
 
 
 class Measure(NamedTuple):
-    """Description of a measure: its name in texts, its unit, and True if low values are out of range, too."""
+    """Description of a measure: its name in texts, its unit, and whether low values can be out of range, too."""
 
     title: str
     unit: str
     has_low_limit: bool
 
 
-# A tempo may be as steady, and intervals as near those of the music, as they can be.
+# No tempo is too steady, and no intervals are too close to those of the music.
 MEASURES: Mapping[str, Measure] = {
     "tempo_deviation": Measure("deviation of the tempo", " %", False),
     "metre_share": Measure("share of the metre", "", True),
@@ -45,7 +45,7 @@ MEASURES: Mapping[str, Measure] = {
 
 
 class MusicalTime(NamedTuple):
-    """Measurements on a stretch of audio, without a reference.
+    """Measurements of musical time on a stretch of audio; none of them needs a reference.
 
     tempo_deviation
         per cent, :func:`rnnaudio.metrics.tempo.tempo_deviation`.

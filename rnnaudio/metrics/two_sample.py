@@ -47,7 +47,7 @@ def window_features(audio: ArrayLike, sample_rate_hz: int) -> FloatArray:
     Timbre, its spread and its change are three numbers for each of 20 cosine transform coefficients of the log-mel
     bands: mean, standard deviation, and standard deviation of the difference between successive frames. Rhythm is the
     logarithm of the modulation spectrum, up to 3 Hz, of the levels of four groups of bands. RnnaudioError for audio
-    shorter than a window, and for the reasons of `log_mel`.
+    with fewer frames than a window, that is, shorter than about 4 s plus 1792 samples; also the errors of `log_mel`.
     """
     mel = log_mel(audio, sample_rate_hz)
     k = np.arange(N_CEPSTRA)[:, None] * (np.arange(N_MEL_BANDS) + 0.5) * np.pi / N_MEL_BANDS
@@ -110,8 +110,7 @@ def classifier_auc(
     number. The windows of a fold are scored by a :class:`Classifier` trained on the other folds, so that no window is
     scored by a classifier trained on audio of the same group. The result is the mean area over the folds. If real and
     generated audio are the same music (real pieces and their decoded codes, say), group both in the same way.
-    RnnaudioError for fewer than two real or two generated groups, for audio shorter than 4 s, and for the reasons of
-    `log_mel`.
+    RnnaudioError for fewer than two real or two generated groups; also the errors of :func:`window_features`.
     """
     n_folds = min(len(real), len(generated))
     if n_folds < 2:

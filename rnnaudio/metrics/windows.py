@@ -43,8 +43,8 @@ class Windows(NamedTuple):
         sample rate, mean over frames and bands, weighted by amplitude: -2.5 dB for Gaussian noise of any colour, -10
         dB and below for tones.
     movement
-        standard deviation over time, in dB, of the mel spectrum from which the mean over the bands is subtracted in
-        each frame (so that changes of level alone do not count), mean over the bands.
+        standard deviation over time of the mel spectrum in dB, mean over the bands. In each frame, the mean over the
+        bands is subtracted first, so that changes of level alone do not count.
     clipped
         share of the samples that, like the sample before, have a magnitude of at least .995 of the window's peak,
         while the two magnitudes differ by less than .0002 of the peak.

@@ -119,8 +119,8 @@ class Yardstick:
         """Area under the ROC curve of a classifier of these sounds against the unseen music; see `classifier_auc`.
 
         Sounds and excerpts shorter than a window of the classifier, about 4.1 s, are left out. Each sound is a group
-        of its own or, with ``pieces`` (see :meth:`measure`), the sounds of one piece are one group, and only pieces with
-        sounds are used; excerpts are grouped by piece. None if there are fewer than two groups of sounds or of
+        of its own or, with ``pieces`` (see :meth:`measure`), the sounds of one piece are one group, and only pieces
+        with sounds are used; excerpts are grouped by piece. None if there are fewer than two groups of sounds or of
         excerpts.
         """
         long = least_samples(self.sample_rate_hz)

@@ -31,7 +31,7 @@ def check(place: Path) -> None:
 
 
 def refusal(place: Path) -> str:
-    """Return a message that ``place`` is a model that comes with the package, not a run, and how to use it.
+    """Return a message which says that ``place`` is a model of the package, not a run, and what it can be used for.
 
     Empty if ``place`` is not the name of a model, or is an existing file or folder.
     """

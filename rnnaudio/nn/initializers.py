@@ -56,15 +56,15 @@ def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    """Return the controller of the loaded libraries' threads. It is cached: the search for them takes milliseconds."""
+    """Return the controller of the loaded libraries' threads. It is cached: finding them takes milliseconds."""
     return ThreadpoolController()
 
 
 def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Sample a matrix with orthonormal rows or columns, whichever are fewer. Saxe et al. (2013).
 
-    The QR decomposition runs on one thread, because several threads wait for each other in busy loops, which takes
-    seconds while another program uses a core, and because the last bits of the result depend on their number.
+    The QR decomposition runs on one thread. Several threads would wait for each other in busy loops, which takes
+    seconds while another program uses a core; and the last bits of the result would depend on the number of threads.
     """
     rows, columns = shape
     sampled = rng.standard_normal((max(shape), min(shape)))

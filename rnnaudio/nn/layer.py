@@ -93,7 +93,7 @@ class Context:
 
     @property
     def update(self) -> Symbolic:
-        """The number of the current training update, a symbolic int64 scalar, from 0. ValueError in evaluation."""
+        """The number of the current training update from 0 on, a symbolic int64 scalar. ValueError in evaluation."""
         return self._training_key()[1]
 
     def _training_key(self) -> Key:
@@ -250,7 +250,7 @@ class Layer:
 
 
 def known_std(std: float) -> np.ndarray:
-    """Return a standard deviation of noise as a float64 array (). ValueError if it is negative or not finite."""
+    """Return a standard deviation as a float64 array of shape (). ValueError if it is negative or not finite."""
     if not 0.0 <= std < float("inf"):
         raise ValueError(f"noise has a std of {std}; expected 0 or more")
     return np.asarray(float(std))

@@ -1,4 +1,4 @@
-"""The feed-forward layer of 2016, with the bias added after normalisation, noise and dropout, and MLPs made of it."""
+"""The feed-forward layer of 2016, which adds the bias after normalisation, noise and dropout; MLPs of such layers."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise

@@ -11,7 +11,7 @@ from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.feedforward import Dropout, FeedForward
 from rnnaudio.nn.layer import Context, current
 
-NUMBERS = 3  # of each candidate: confidence, and its multiples by the cosine and the sine of the phase
+NUMBERS = 3  # for each candidate: confidence, and its products with the cosine and the sine of the phase
 OPENING, CLOSED = 4.0, -2.0  # initial weight of the confidence, and bias: a gate is half open at a confidence of .5
 
 
@@ -51,7 +51,7 @@ class LongTermPrediction(FeedForward):
         self.dropout = self._child("dropout", Dropout(n_candidates * n_back, dropout))
 
     def activations(self) -> Activations:
-        return Activations(widths(self.n_in, self.n_out), widths(self.n_in, self.n_out))  # weighed frames, output
+        return Activations(widths(self.n_in, self.n_out), widths(self.n_in, self.n_out))  # weighted frames, output
 
     def apply(self, x: Symbolic, context: Context) -> Symbolic:
         leading = [x.shape[axis] for axis in range(x.ndim - 1)]
@@ -72,7 +72,7 @@ class LongTermPrediction(FeedForward):
         """Compute the candidates' shares s from the numbers b: (rows, J, 3) -> (rows, J)."""
         z = tt.sum(beat * self.w_candidate, axis=2) + self.b_candidate
         is_there = beat[:, :, 0] > 0.0
-        # Absent candidates are left out of exponents too: what is too large for exp would make the gradient NaN.
+        # Absent candidates are also left out of the exponents: one too large for exp would make the gradient NaN.
         z = tt.switch(is_there, z, tt.min(z, axis=1, keepdims=True))
         # The largest exponent is a constant to the gradient: the shares do not depend on what is subtracted.
         powers = tt.exp(z - engine.constant_to_gradient(tt.max(z, axis=1, keepdims=True)))

@@ -95,7 +95,7 @@ class MemoryLSTM(Cell[MemoryInputs, MemoryState[Symbolic]]):
         if scanned or engine.kernel() == "scan" or not self.has_kernel:  # each twice: alone and in a product or sum
             each = widths(self.n_out, hidden, gates)
             return Activations(each + each, each | widths(self.n_in))
-        # Noise is freed before gradients of the same size are allocated; the lowest depth's gradient is copied as x's.
+        # Noise is freed before gradients of its size are allocated; 6 n_in: a copy of dz, for the gradient of x.
         working = widths(self.n_out, hidden, gates, 6 * self.n_in) | widths(self.n_in)
         return Activations(widths(self.n_out, hidden, gates), working)
 

@@ -34,7 +34,8 @@ class Recall(Cell[Symbolic, PastState[Symbolic]]):
     """Attention of h_t over the entries [x_{s+1}, h_s] of earlier steps s; the input is [x_t, h_t].
 
     The equations are those of :class:`PastAttention`; x_t has ``n_x`` numbers and h_t has ``n_units``. The state of a
-    sequence holds h_t, the last n_past entries, and the number of states so far, n_past + 1 at most; it is 0 at first.
+    sequence holds h_t, the last n_past entries, and the number of states so far, which begins at 0 and is not counted
+    beyond n_past + 1.
     :meth:`unroll` computes all steps at once; with a mask, or with a gradient truncated in time, it loops over
     ``recur``.
     """

@@ -75,7 +75,7 @@ class Cell(Layer, Generic[Inputs, CellState]):
         raise NotImplementedError
 
     def activations(self, scanned: bool = False) -> Activations:
-        """Count arrays as :meth:`Layer.activations` does; if ``scanned``, estimate the arrays of a scan."""
+        """Count arrays as :meth:`Layer.activations` does; if ``scanned``, for a graph that loops with scan."""
         states = widths(*flatten(self.state_sizes))
         return Activations(states + states, states | widths(self.n_in))  # each state twice, as new and as old state
 
@@ -165,7 +165,7 @@ def repeat_rows(row: Symbolic, n: Size) -> Symbolic:
 
 
 class GatedCell(Cell[Symbolic, CellState]):
-    """A cell whose gates all take their part of the input from one product x W + b.
+    """A cell that computes the contribution of the input to all of its gates as one product, x W + b.
 
     A subclass sets ``w_input`` (W) and ``bias`` (b) and defines :meth:`equations`.
     """

@@ -64,7 +64,7 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
 
     ``std`` and ``state_std`` are the standard deviations of the noise on input and state. They are saved with the
     model but not trained; :meth:`set_std` changes them. The noise is sampled for all steps at once, before the loop
-    over time. ValueError if either is negative or not finite.
+    over time. ValueError if a standard deviation is negative or not finite.
     """
 
     def __init__(self, cell: Cell[Any, CellState], *, std: float = 0.0, state_std: float = 0.0):
@@ -88,7 +88,7 @@ class Noisy(Wrapper[NoisyInputs[Any], CellState]):
         cell = self._cell.activations(scanned or self._on_state)
         on_input = widths(self.n_in) if self._on_input else widths()
         on_state = widths(*flatten(self.state_sizes)) if self._on_state else widths()
-        # Kept: the noisy input; for the state, roughly, random numbers, their multiple, and that as scan's sequence.
+        # Kept: the noisy input; for the state, roughly, random numbers, these times the std, and a copy made by scan.
         return cell.beside(Activations(on_input + on_state + on_state + on_state, on_input + on_state))
 
     def can_fuse(self, masked: bool, context: Context) -> bool:

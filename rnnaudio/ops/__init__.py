@@ -1,7 +1,7 @@
 """Graph operations that are computed by the compiled kernels of :mod:`rnnaudio.kernels`, and their gradients.
 
 If :func:`rnnaudio.engine.kernel` returns ``scan``, most functions use the engine's own operations instead. The
-functions for recurrent cells and DRAW always use kernels; layers do not call them with ``scan``, but unroll their
+functions for recurrent cells and DRAW always use kernels; with ``scan``, layers do not call them, but unroll their own
 equations.
 """
 

@@ -22,6 +22,6 @@ def absent(ndim: int, dtype: str) -> Symbolic:
 
 
 def scalars(values: list[float], dtype: DTypeLike) -> list[np.ndarray]:
-    """Convert numbers to arrays () of this dtype. Numbers too large for it become infinite, without a warning."""
+    """Convert numbers to arrays of shape () and this dtype; too large ones become infinite, without a warning."""
     with np.errstate(over="ignore"):
         return [np.asarray(value, dtype) for value in values]

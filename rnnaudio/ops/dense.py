@@ -101,7 +101,7 @@ class _AddBias(engine.Kernel):
 
 
 class _ActivationGradient(engine.Kernel):
-    """The gradient with respect to z of y = f(z), dy f'(z), computed from y and dy, both (..., n)."""
+    """The loss gradient with respect to z, where y = f(z): dy f'(z), computed from y and dy, both (..., n)."""
 
     def __init__(self, ndim: int, activation: str):
         self.ndims, self.activation = (ndim,), activation

@@ -17,8 +17,8 @@ def paint(
 ) -> list[Symbolic]:
     """Compute the states of DRAW after every step: a list of variables (time, batch, width).
 
-    The list has the order of the fields of :class:`rnnaudio.kernels.draw.States`, and so has ``start``, the states
-    (batch, width) before the first step. ``weights`` has the order of the fields of
+    ``start`` holds the states (batch, width) before the first step. Both lists have the order of the fields of
+    :class:`rnnaudio.kernels.draw.States`. ``weights`` has the order of the fields of
     :class:`rnnaudio.kernels.draw.Weights`, with None for weights that the model does not have. The shapes and meanings
     of all arguments are described in :mod:`rnnaudio.kernels.draw`.
     """

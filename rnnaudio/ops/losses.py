@@ -77,7 +77,8 @@ def pixel_nats(logits: Symbolic, log_std: Symbolic | float, target: Symbolic) ->
 
 
 class _PixelNats(engine.Kernel):
-    # Composed of engine operations, its gradient has products of three or more arrays: seconds in mode python.
+    # If it were composed of engine operations, its gradient would take seconds in mode python: it has products of
+    # three or more arrays.
     ndims = (1,)
 
     def compute(self, logits: np.ndarray, log_std: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
@@ -128,7 +129,8 @@ def gaussian_nats(prediction: Symbolic, target: Symbolic, least_variance: float)
 
 
 class _GaussianNats(engine.Kernel):
-    # Composed of engine operations, its gradient has products of three or more arrays: seconds in mode python.
+    # If it were composed of engine operations, its gradient would take seconds in mode python: it has products of
+    # three or more arrays.
     __props__ = ("ndims", "least_variance")
 
     def __init__(self, ndim: int, least_variance: float):

@@ -21,7 +21,7 @@ def past_attention(queries: Symbolic, past: Symbolic, new: Symbolic, bias: Symbo
         (T, B, m): the entry that each step adds. The query of the same step attends to it and to the P - 1 entries
         before it.
     bias
-        (P,), the biases of the scores; that of the oldest entry is the first.
+        (P,), the biases of the scores, from the oldest entry to the latest.
     filled
         (B, 1): number of recurrent states before the first step, counted up to P + 1. An entry holds the state before
         its step, so new[0] exists if filled >= 1, and the last filled - 1 entries of past exist (none if filled is 0).
@@ -60,9 +60,9 @@ def _by_engine(queries: Symbolic, past: Symbolic, new: Symbolic, bias: Symbolic,
 
 
 def masked_softmax(scores: Symbolic, seen: Symbolic) -> Symbolic:
-    """Compute the softmax over the last axis of ``scores`` (..., k), restricted to elements with ``seen`` (..., k).
+    """Compute the softmax over the last axis of ``scores`` (..., k), restricted to elements where ``seen`` is True.
 
-    All other elements of the result are 0.
+    ``seen`` is (..., k), boolean. All other elements of the result are 0.
     """
     lowest = tt.min(scores, axis=-1, keepdims=True)
     largest = tt.max(tt.switch(seen, scores, lowest), axis=-1, keepdims=True)
@@ -103,7 +103,7 @@ class _Gradient(engine.Kernel):
 class _RowsGradient(engine.Kernel):
     """The graph operation (queries, weights, gradients of scores and means) -> gradient of ``past``, or of ``new``.
 
-    It is the gradient of ``past`` if ``of_past``.
+    The result is the gradient of ``past`` if ``of_past`` is True, otherwise that of ``new``.
     """
 
     def __init__(self, of_past: bool):

@@ -12,7 +12,7 @@ from rnnaudio.ops.arrays import contiguous, scalars
 
 
 class CompiledRule(Protocol):
-    """The update rule of an optimizer (:mod:`rnnaudio.optimizers`) that has a compiled kernel."""
+    """The update rule of an optimizer (:mod:`rnnaudio.optimizers`), computed by a compiled kernel."""
 
     @property
     def slots(self) -> tuple[str, ...]: ...

@@ -40,7 +40,7 @@ class Share:
 
 
 class Ranks(Protocol):
-    """Interface of one rank to all ranks, the processes that train one run together.
+    """Interface of a rank, one of the processes that train one run together.
 
     It gives the rank its share of each batch, and exchanges values among the ranks.
     """
@@ -128,7 +128,7 @@ class OfAllRanks(RnnaudioError):
 
 
 def first_of(failures: Sequence[tuple[Failure | None, str]]) -> OfAllRanks:
-    """Make the error of the lowest rank that has failed; its message names rank and machine, unless that is rank 0.
+    """Make the error of the lowest rank that has failed; its message names rank and machine unless the rank is 0.
 
     failures: for each rank, its failure or None, and the name of its machine. At least one rank must have failed.
     """

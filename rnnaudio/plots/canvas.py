@@ -26,7 +26,7 @@ Row: TypeAlias = Mapping[str, Any]  # a row of a history or of a table of result
 Style: TypeAlias = dict[str, Any]  # keyword arguments of a matplotlib method
 
 DOTS_PER_INCH = 120
-NARROW_IN, NARROW_DOTS_PER_INCH = 4.0, 200  # of a picture on a phone: 9 points are 11 pixels where 360 are its width
+NARROW_IN, NARROW_DOTS_PER_INCH = 4.0, 200  # for phones: 9-point text is 11 pixels high on a 360-pixel screen
 MOST_CHARACTERS = 40  # of a name in a legend
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
@@ -71,7 +71,7 @@ def as_png(figure: Figure) -> bytes:
 
 
 def foreign(name: str) -> str:
-    """Prepare any name for a legend: escape ``$``, show names that begin with ``_``, shorten to 40 characters."""
+    """Prepare any name for a legend: escape ``$``, make a leading ``_`` harmless, shorten to 40 characters."""
     short = name if len(name) <= MOST_CHARACTERS else f"{name[: MOST_CHARACTERS - 16]}...{name[-13:]}"
     return ("\u200a" if short.startswith("_") else "") + short.replace("$", r"\$")
 
@@ -120,10 +120,11 @@ def label_at_right(axes: Axes, labels: Sequence[tuple[str, float, str]]) -> None
 
 
 def _moved_apart(positions: Floats, gap: float) -> Floats:
-    """Move positions, (n,), apart: the nearest ones (least squares) in the same order, between 0 and 1.
+    """Move positions, (n,), as little as possible (least squares), so that neighbours are at least ``gap`` apart.
 
-    Neighbours are at least ``gap`` apart. With u_i = y_i - i gap the constraint is that u does not decrease: isotonic
-    regression, here by pooling blocks. If not all fit between 0 and 1, the lowest are below 0.
+    The order stays the same, and the new positions are between 0 and 1; if not all fit, the lowest are below 0. With
+    y_i the new positions and u_i = y_i - i gap, the constraint is that u does not decrease: this is isotonic
+    regression, computed by pooling blocks.
     """
     order = np.argsort(positions, kind="stable")
     blocks: list[list[float]] = []
@@ -145,7 +146,7 @@ def positive_or_gap(values: ArrayLike) -> Floats:
 
 
 def log_limits(values: Floats) -> tuple[float, float]:
-    """Return limits of a log axis: half the smallest and twice the largest positive value; (0.1, 10) without any.
+    """Return limits of a log axis: half the smallest and twice the largest positive value; else (0.1, 10).
 
     Matplotlib's own limits would coincide if all values are equal.
     """

@@ -200,7 +200,7 @@ def _elapsed_seconds(seconds: Floats) -> Floats:
 
 
 def _mark(axes: Axes, name: str, epoch: float, value: float, unit: str) -> None:
-    """Mark the point of the model that generates with a ring; ``name``, epoch and value are its text in the legend."""
+    """Draw a ring around a point of the curve; the legend shows it with ``name``, epoch and value."""
     if np.isfinite(value):
         label = f"{name}: epoch {epoch:.4g}, {number(value, unit)}"
         axes.plot(epoch, value, "o", markersize=11, markerfacecolor="none", color=VERMILION, mew=1.8, label=label)

@@ -180,7 +180,7 @@ def _place(axes: Axes, image: Floats, corner: Floats) -> None:
 
 
 def _box(axes: Axes, box: Floats, corner: Floats, size: Size, colour: str) -> None:
-    """Outline a box on a tile, clipped to it: centre x, y (the first pixel's is 1), width and height in pixels."""
+    """Outline a box, clipped to its tile; box: centre x and y, counted from 1, width and height, all in pixels."""
     x, y, width, height = (float(value) for value in box)
     left, right = np.clip([x - 0.5 - width / 2, x - 0.5 + width / 2], 0, size[1])
     top, bottom = np.clip([y - 0.5 - height / 2, y - 0.5 + height / 2], 0, size[0])

@@ -16,8 +16,8 @@ from rnnaudio.plots.canvas import NO_SOUND_COLOUR, Floats
 from rnnaudio.plots.sound import DYNAMIC_RANGE_DB, SILENCE_DBFS, as_audio, spectrogram_dbfs, window_length
 
 HEIGHT = 192  # pixels
-MOST_COLUMNS = 1500  # of a strip: some 50 a second of 30 s
-NO_SOUND = 255  # index of the colour for what is not there; the levels have the others
+MOST_COLUMNS = 1500  # of a strip: 50 per second for 30 s of sound
+NO_SOUND = 255  # index of the colour of missing sound; the lower indices are colours of levels
 
 
 class Strip(NamedTuple):
@@ -48,9 +48,9 @@ class Levels(NamedTuple):
 
 
 def levels_of(sound: ArrayLike, sample_rate_hz: int) -> Levels:
-    """Measure the levels of a sound, (samples,) as in :func:`rnnaudio.plots.spectrogram_figure`.
+    """Measure the levels of a sound, (samples,): float with full scale 1.0, or int16 or int32.
 
-    RnnaudioError for a sound that is not one-dimensional or of another dtype.
+    RnnaudioError for another dtype, or for a sound that is not one-dimensional.
     """
     audio = as_audio(sound)
     return Levels(_dbfs(audio, sample_rate_hz), sample_rate_hz, len(audio) / sample_rate_hz)

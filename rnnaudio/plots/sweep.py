@@ -130,9 +130,9 @@ def importances(shares: Mapping[str, float], path: str | Path, *, quantity: str)
 
 
 def importances_figure(shares: Mapping[str, float], *, quantity: str, narrow: bool = False) -> Figure:
-    """Plot a bar for each setting: its share, from 0 to 1, in the differences between trials; the first on top.
+    """Plot a bar for each setting: its share in what distinguishes the best trials from the others; first on top.
 
-    shares: name of the setting -> share. quantity: name of the objective, whose differences between trials are meant.
+    shares: name of the setting -> share, from 0 to 1. quantity: name of the objective by which trials are compared.
     narrow: True for a phone. RnnaudioError if there is no setting.
     """
     if not shares:

@@ -84,8 +84,8 @@ class LevelReadout(Readout, Protocol):
     def shifted(self, prediction: Array, centre: Array) -> Array:
         """Return a prediction (..., P n), P parameters per value, with ``centre`` (..., n) added to the locations.
 
-        A location is the mean of a distribution, or of a component of a mixture. ``centre`` is on the scale on which
-        the levels stand for values from -1 to 1. ValueError if the distributions have no location.
+        A location is the mean of a distribution, or of a component of a mixture. ``centre`` is on the scale of the
+        values -1 to 1 for which the levels stand. ValueError if the distributions have no location.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""HTML pages on runs."""
+"""HTML pages about runs."""
 
 from rnnaudio.report.page import Findings, replace_findings, write_report
 from rnnaudio.report.players import Deck, Pressed, pressed

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages on runs: figures, pictures and sounds in one file that can be mailed or archived.
+"""Self-contained HTML pages about runs: figures, pictures and sounds in one file that can be mailed or archived.
 
 Pictures and sounds are embedded, and a content security policy keeps the browser from loading external resources and
 from running any script but the page's own. The page follows the reader's light or dark setting and fits small screens.
@@ -23,7 +23,7 @@ FINDINGS, END_OF_FINDINGS = "<!-- findings -->", "<!-- end of findings -->"
 
 
 class Findings(NamedTuple):
-    """Reasons why a run sounds as it does: the part of the page on the run that a later diagnosis may replace.
+    """Reasons why a run sounds as it does: the part of a run's page that a later diagnosis may replace.
 
     heading
         heading of the part.
@@ -69,7 +69,7 @@ def write_report(
     findings: shown below the summary.
     notes: plain text each, such as versions and warnings of the run.
     explanations: heading or caption -> plain text shown below it.
-    first: tables that come before sounds and pictures, as ``tables``.
+    first: tables that come before sounds and pictures, in the form of ``tables``.
 
     All text is escaped. Raises RnnaudioError if the page cannot be written.
     """

@@ -19,7 +19,7 @@ from rnnaudio.training import Run, checkpoint
 class Attempt(Protocol):
     """Type of a function that trains a run until it ends or breaks down; returns the progress of the run.
 
-    halvings: the learning rate is that of the settings times 2^-halvings. resume: True to continue from the
+    halvings: the learning rate of the settings is multiplied by 2^-halvings. resume: True to continue from the
     checkpoint, False to start anew. on_update: function called before each update with its index, from 0; None: no
     function.
     """
@@ -39,7 +39,7 @@ def trained(
     on_update: Callable[[int], None] | None,
     ranks: Ranks = ALONE,
 ) -> Run:
-    """Train a run; each time it breaks down, train on from its last validation at half the learning rate.
+    """Train a run; each time it breaks down, continue from its last validation at half the learning rate.
 
     attempt
         trains the run until it ends or breaks down.

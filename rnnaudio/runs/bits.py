@@ -27,7 +27,7 @@ B = TypeVar("B", bound=BitsConfig)
 class BitsRecipe(Recipe[B]):
     """Base class of recipes whose loss is in bits.
 
-    Their learning rate falls over ``max_updates`` updates, so that this limit cannot change when a run is resumed.
+    Their learning rate falls over ``max_updates`` updates, so this limit cannot change when a run is resumed.
     """
 
     def may_change(self, config: B) -> Set[str]:
@@ -73,7 +73,8 @@ def bits_by_counts(sequences: Sequence[np.ndarray], validation: Sequence[HasCode
         sum over stages of the mean over frames of log2((n + k) / (c + 1))
 
     c is the number of training frames that have the frame's code at this stage, n the number of all training frames,
-    and k the number of codes of the stage: 1 + the highest code in training and validation.
+    and k the number of codes of the stage: 1 + the highest code in training and validation. In runs over samples, a
+    frame is one sample.
 
     sequences: the training sequences, (n_frames, n_stages) whole numbers each. validation: batches of windows.
     n_context: number of frames at the start of each window that are not predicted.

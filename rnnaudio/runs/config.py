@@ -20,7 +20,7 @@ WITHOUT_LIMIT = ("minutes", "max_gradient_norm")  # infinity means that there is
 class RunConfig(Settings, Protocol):
     """Protocol of the settings that every recipe has.
 
-    ``seed``: seed of all random numbers. ``learning_rate``: the learning rate, the highest one of a schedule.
+    ``seed``: seed of all random numbers. ``learning_rate``: the learning rate; the highest one if it varies.
     ``minutes``, ``max_updates``: limits on the training time, in minutes, and on the number of updates.
     ``checkpoint_minutes``: training time between checkpoints, in minutes. ``preflight``: True to try toy problems
     before training.
@@ -46,7 +46,7 @@ class RunConfig(Settings, Protocol):
 
 
 def to_dict(config: Settings) -> dict[str, Plain]:
-    """Convert a config to a nested dictionary of plain values, by setting; :func:`from_dict` is the inverse."""
+    """Convert a config to a nested dictionary of plain values by name; :func:`from_dict` is the inverse."""
     return dataclasses.asdict(config)
 
 
@@ -54,7 +54,7 @@ def read_toml(path: Path) -> dict[str, Plain]:
     """Read a TOML file into nested dictionaries; RnnaudioError if it cannot be read, is not TOML, or exceeds 1 MB."""
     try:
         with open(path, "rb") as file:
-            content = file.read(MOST_TOML_BYTES + 1)  # of a device, there is no end
+            content = file.read(MOST_TOML_BYTES + 1)  # a device may have no end
     except OSError as error:
         raise RnnaudioError(f"cannot read {path}: {error.strerror}; name a TOML file") from error
     if len(content) > MOST_TOML_BYTES:
@@ -85,7 +85,7 @@ def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def shown(value: Any, digits: int = 6) -> str:
-    """Format the value of a setting as it is typed: lists with commas, floats with ``digits`` significant digits."""
+    """Format the value of a setting as users type it: lists with commas, floats with ``digits`` significant digits."""
     if isinstance(value, list | tuple):
         return ",".join(shown(one, digits) for one in value)
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)

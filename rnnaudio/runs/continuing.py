@@ -30,7 +30,7 @@ from rnnaudio.training.history import Row
 DEAD_SECONDS = 10.0  # a stream outside the limits of real music for this long is ended
 LOOK_SECONDS = 2.0  # between two checks
 PRIME_SECONDS = 1.0  # of a continuation without a prime of its own
-KEPT_SECONDS = 30.0  # of a stream, in which a death is dated; it began some twelve seconds before it is noticed
+KEPT_SECONDS = 30.0  # of a stream, to find when a death began: some twelve seconds before it is noticed
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class LoadedRun(ABC):
         return open_known(self.record["config"]["corpus"], path)
 
     def networks(self) -> dict[str, Network]:
-        """Make the networks to export, by the suffix that the names of their files get.
+        """Make the networks to export, by the suffix to add to the name of each file.
 
         By default there is one network, with the suffix "": one step of the model, from x (streams, n_in) and the
         state to y (streams, n_out) and the new state. RnnaudioError if the model has no step, or its step cannot be
@@ -151,7 +151,7 @@ class LoadedRun(ABC):
         primes
             (n,) standardised samples each, all of equal length.
         n_samples
-            number of new samples per prime, the sum of the lengths m; blocks may end early once no stream is finite.
+            number of new samples per prime, the sum of the lengths m; fewer may be made if no stream stays finite.
         sampling
             options of the sampling.
         at_once
@@ -236,7 +236,7 @@ class LoadedRun(ABC):
 
 
 class Watch:
-    """Detector of dead streams: a stream is dead if its latest ten seconds are all outside the limits of real music.
+    """Detector of dead streams: a stream is dead if its latest ten seconds all lie outside the limits of real music.
 
     The stream is passed in parts to :meth:`push`. It is examined every two seconds, and only its latest half minute is
     kept in memory.
@@ -351,10 +351,9 @@ def gathered(
 def monitored(blocks: Iterator[np.ndarray], n_samples: int, monitor: Monitor) -> Iterator[list[np.ndarray]]:
     """Pass blocks (n_streams, m) of standardised samples to a monitor; yields the samples to keep of each block.
 
-    These are (k,) per stream, see :meth:`Monitor.push`.
-
-    The iterator ends after the last block, or once all streams have ended. It shows the progress
-    (:mod:`rnnaudio.progress`). n_samples: number of samples expected per stream, for the progress bar.
+    For each block, these are (k,) samples per stream, see :meth:`Monitor.push`. The iterator ends after the last
+    block, or once all streams have ended. It shows the progress (:mod:`rnnaudio.progress`). n_samples: number of
+    samples expected per stream, for the progress bar.
     """
     with bar(total=n_samples, desc="generating", unit="sample", unit_scale=True) as shown:
         for block in blocks:

@@ -1,9 +1,9 @@
 """The 24 defects of the 2016 experiments, each expressed as a choice of settings.
 
-A defect has two sets of settings: ``faithful``, with the defect as in 2016, and ``repaired``, without it. Layers and
-loops have no second, defective version: they depend on settings only. :func:`with_defect` returns a config with a
-defect, :func:`without` one with the defect repaired; :func:`present_in` lists the defects of a config, which a run
-records.
+A defect has two sets of settings: ``faithful``, with the defect as in 2016, and ``repaired``, without it. There are
+no defective versions of layers or loops: settings alone make the difference. :func:`with_defect` returns a config with
+a defect, :func:`without` a config with the defect repaired; :func:`present_in` lists the defects of a config. A run
+over frames records this list.
 
 The descriptions of the defects come from reading the public code to which the blog of 2016 refers.
 """
@@ -44,8 +44,8 @@ class Defect:
     where
         values of settings by name; the defect applies only to a config that has all of them.
     present
-        function (config) -> True if the config has the defect, for a defect that other settings than the faithful ones
-        cause, too; None: only the faithful settings cause it.
+        function (config) -> True if the config has the defect, for a defect that other settings can cause, too; None:
+        only the faithful settings cause it.
     """
 
     number: int

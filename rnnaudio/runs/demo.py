@@ -1,4 +1,4 @@
-"""The demo: a model of 2016 and a model over codes, trained on piano music, and a page on why only one plays on."""
+"""The demo: a model of 2016 and one over codes, trained on piano music, and a page on why only the second plays on."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ from rnnaudio.training.progress import duration
 OF_2016, LASTING = "2016", "codes"
 PRESETS = {OF_2016: "gru-2016", LASTING: "music"}
 SHARES = {OF_2016: 0.25, LASTING: 0.75}
-MARK = "demo.json"  # in the folder of a demo, which another may replace
+MARK = "demo.json"  # file that marks the folder of a demo, which a later demo may replace
 SECONDS = 30.0  # of each continuation
 MOST_MINUTES = 600.0
 HIGHEST_HZ = 4000.0  # of the spectrograms: a piano has little above
@@ -67,8 +67,8 @@ def run_demo(run_dir: Path, minutes: float) -> Path:
 
     minutes: limit on the training time of both models together, above 0 and at most 600.
 
-    RnnaudioError for minutes out of range, if the folder cannot be made, if it holds runs that are not a demo's, or if
-    another process writes to it (:mod:`rnnaudio.lock`).
+    RnnaudioError for minutes out of range, if the folder cannot be made, if it holds runs that are not a demo's or
+    were trained further, or if another process writes to it (:mod:`rnnaudio.lock`).
     """
     if not 0 < minutes <= MOST_MINUTES:
         raise RnnaudioError(f"minutes is {minutes:g}; expected more than 0, and {MOST_MINUTES:g} at most")

@@ -1,4 +1,4 @@
-"""Export of a run's network to ONNX files, with which programs without this package can generate its sound."""
+"""Export of a run's networks to ONNX files, with which programs can generate sound without this package."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,7 +57,7 @@ def _beside(out: Path, ending: str) -> Path:
 
 
 def _described(network: Network, run: LoadedRun, about: dict[str, Plain]) -> Network:
-    """Copy a network; to its ``about``, add the entries ``about``, the sample rate, mean and standard deviation."""
+    """Copy a network with more metadata: the entries ``about``, the sample rate, mean and standard deviation."""
     scale = {"sample_rate_hz": run.sample_rate_hz, "mean": run.scale.mean, "std": run.scale.std}
     return Network(network.graph, network.states, {**about, **scale, **network.about})
 

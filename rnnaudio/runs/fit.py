@@ -60,7 +60,7 @@ def fit(
         True to continue the run in ``run_dir``, if there is one; False for a new run.
     start
         the folder or the pack of another run, from whose parameters a new run starts (:mod:`rnnaudio.runs.start`);
-        None: from newly initialised parameters. It is not read if the run is resumed.
+        None: from newly initialised parameters. If the run is resumed, ``start`` is not read.
     observers
         functions called with each new row of the history, once it is saved and printed; an exception in one of them
         ends the training.
@@ -71,8 +71,10 @@ def fit(
     Errors raised before anything is written:
 
     RnnaudioError
-        if another process writes to the folder; if the folder holds a run and ``resume`` is False; if the run to
-        resume has other settings or another corpus; if the ranks have different settings or corpora.
+        if the corpus or ``start`` cannot be read; if another process writes to the folder; if the folder holds a run
+        and ``resume`` is False; if the run to resume has other settings or another corpus, or did not start from
+        another run although ``start`` is given; if the ranks have different settings or corpora, or batches that
+        cannot be divided evenly among them.
     Unsuitable
         if the corpus or the settings do not fit the recipe or ``start``; if the run does not fit into memory; if
         ``config.preflight`` is on, the run is new, and its model fails a toy problem.
@@ -115,7 +117,7 @@ def _begun(run_dir: Path, resume: bool, start: Path | None) -> SavedRun | None:
 def _checked(
     recipe: Recipe[C], config: C, corpus: AudioCorpus, run_dir: Path, saved: SavedRun | None, start: Path | None
 ) -> tuple[Prepared, Record]:
-    """Check and prepare a training; returns it, and the entries of the record other than settings and corpus.
+    """Check and prepare a training; returns the preparation, and the entries of the record except settings and corpus.
 
     saved: the run in ``run_dir``, which is resumed; None: a new one. Other arguments and errors are those of
     :func:`fit`.
@@ -250,7 +252,7 @@ def _usable(recipe: Recipe[C], config: C, corpus: AudioCorpus) -> Record:
 
 
 def _print_faults(corpus: AudioCorpus) -> None:
-    """Print the causes that a diagnosis would find in the music of the corpus alone, with advice and commands."""
+    """Print the causes of bad sound that a diagnosis finds in the music alone, with advice and commands."""
     pieces, held_out = corpus.train.pieces, corpus.valid.pieces
     for cause in causes_in_music(pieces, corpus.sample_rate_hz, held_out, full_scale=1.0 / corpus.std):
         lines = [f"{cause.name}: {cause.evidence}", cause.advice, *on_the_corpus(cause, in_shell(corpus.path))]

@@ -33,9 +33,9 @@ class Track:
     run
         converts standardised samples to the scale of the recording.
     prime
-        (n,) standardised samples, written at once.
+        (n,) standardised samples, which the constructor writes.
     send
-        function that writes (n,) samples on the scale of the recording, within full scale -1 to 1, to a file or pipe.
+        function that writes or plays (n,) samples on the scale of the recording, within full scale -1 to 1.
     """
 
     def __init__(self, run: LoadedRun, prime: np.ndarray, send: Callable[[np.ndarray], object]):
@@ -200,8 +200,8 @@ def _check_space(target: Path, n_samples: int) -> None:
 def _stream(run: LoadedRun, prime: np.ndarray, n_samples: int, sampling: SamplingOptions) -> str:
     """Write prime and continuation to standard output while they are generated; returns a sentence on what was played.
 
-    prime: (n,) standardised samples. If the continuation is no longer finite, the rest is silence. If it dies, a note
-    is printed and it goes on.
+    prime: (n,) standardised samples. If the continuation is no longer finite, the rest is silence. If it dies
+    (:class:`Watch`), a note is printed and generation goes on. RnnaudioError if standard output is a terminal.
     """
     if sys.stdout.isatty():
         raise RnnaudioError("standard output is a terminal: send it on (| aplay, > out.wav), or name a WAV file")

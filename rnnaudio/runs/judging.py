@@ -72,8 +72,8 @@ def judge(generated: np.ndarray, corpus: AudioCorpus, stopped: str, prime: np.nd
     """Measure how long generated sound stays alive after its prime.
 
     generated, prime: (n,) samples on the scale of the recording; ``generated`` begins after the prime. Silence is
-    judged relative to the level of the prime, and noise by whether the prime is noise, too. corpus: the corpus whose
-    training pieces set the limits. stopped: why generation ended early, or an empty text.
+    judged relative to the level of the prime; whether the prime is noise decides which limit for noise applies.
+    corpus: the corpus whose training pieces set the limits. stopped: why generation ended early, or an empty text.
 
     Sound shorter than 1 s, or with a sample rate below 4 kHz, cannot be measured: ``seconds`` of the result is then
     the length of the sound, and ``reason`` is ``stopped`` or, if that is empty, a remark that the sound is too short

@@ -28,9 +28,9 @@ class Need(NamedTuple):
         """Return the amount of music that can be used, as entries of a run's record.
 
         usable_seconds
-            length of the pieces that are long enough, together.
+            total length of the pieces that are long enough.
         of_seconds
-            length of all pieces of the split.
+            total length of all pieces of the split.
         too_short_pieces
             number of pieces that are too short.
         window_seconds

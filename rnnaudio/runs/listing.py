@@ -47,8 +47,8 @@ class Row:
     saved
         local time of the last checkpoint, YYYY-MM-DD HH:MM:SS.
     corpus, digest
-        path of the corpus, and the digest of its content (:meth:`rnnaudio.data.AudioCorpus.digest`); empty for runs of
-        earlier versions.
+        path of the corpus, and the digest of its content (:meth:`rnnaudio.data.AudioCorpus.digest`). Runs of
+        earlier versions have no digest.
     settings
         all settings by their names in ``config.toml``.
     differing
@@ -195,7 +195,7 @@ def report_figures(run_dir: Path, of_checkpoint: Path) -> Record:
 
 
 def mark_differing(rows: Sequence[Row]) -> None:
-    """Set ``differing`` of each row; rows: the runs of one recipe."""
+    """Set ``differing`` of each row, see :class:`Row`; rows: the runs of one recipe."""
     names = dict.fromkeys(name for row in rows for name in row.settings)
     values = {name: {json.dumps(row.settings.get(name)) for row in rows} for name in names}
     other_music = len({row.digest or row.corpus for row in rows}) > 1

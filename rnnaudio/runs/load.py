@@ -9,7 +9,7 @@ from rnnaudio.runs.recipe import C, Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.runs.record import SavedRun
 
-# What a record that passed all checks may still cause in a recipe: it describes something that cannot be built.
+# Errors in a recipe that a record may cause although it passed all checks: what it describes cannot be built.
 UNBUILDABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 
 R = TypeVar("R", bound=LoadedRun)

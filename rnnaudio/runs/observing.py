@@ -1,7 +1,7 @@
 """Observer of a training: at intervals, it lets the run generate sound.
 
 An observer is a function that is called with each new row of the training history, after the checkpoint is saved. This
-one does not change the training: if it cannot play, it prints a note.
+one does not affect the training: if no sound can be generated, it prints a note.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Heard(NamedTuple):
 class Listener:
     """Observer that lets the run play at intervals of training time.
 
-    Each time, the best parameters so far continue the first validation prime for five seconds; the result is written
-    to ``RUN_DIR/listening/update-00001200.wav`` and ``.png``. Loading and playing take seconds, which count as
-    training time.
+    Each time, the run continues the first validation prime for five seconds: with the best parameters so far or, in
+    runs over codes, with the last. The result is written to ``RUN_DIR/listening/update-00001200.wav`` and
+    ``.png``. Loading and playing take seconds, which count as training time.
 
     run_dir, corpus
         the folder of the run, and the path of its corpus.

@@ -145,7 +145,7 @@ def write_sounds(run: LoadedRun, sound: Sound, page: Page, folder: Path) -> tupl
 
 
 def plotted(recipe: Recipe[Any], run: LoadedRun, sound: Sound, page: Page, folder: Path) -> dict[str, Path]:
-    """Plot the pictures of any run into ``folder``; returns their paths, and those of ``page``, by caption.
+    """Plot the pictures that all recipes have into ``folder``; returns their paths and those in ``page``, by caption.
 
     ``spectrogram.png`` is written but not returned, because the report shows a spectrogram with each sound.
     """

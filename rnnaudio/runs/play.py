@@ -63,18 +63,18 @@ class Dial:
 
 @dataclass(frozen=True)
 class DialledSchedule(SamplingSchedule):
-    """A sampling schedule whose temperature is the present one of a dial."""
+    """A sampling schedule whose temperature is always that of a dial."""
 
     dial: Dial = field(default_factory=lambda: Dial(1.0))
 
     def at(self, share: float) -> Sampling:
-        """Return the sampling settings with the present temperature of the dial; ``share`` has no effect."""
+        """Return the sampling settings with the current temperature of the dial; ``share`` has no effect."""
         return Sampling(self.dial.temperature or 1.0, self.top_k, self.nucleus)
 
 
 @dataclass(frozen=True)
 class DialledSampling(SamplingOptions):
-    """Options of sampling whose temperature is the present one of a dial."""
+    """Options of sampling whose temperature is always that of a dial."""
 
     dial: Dial = field(default_factory=lambda: Dial(1.0))
 
@@ -94,7 +94,7 @@ class Pace:
         self.sound_seconds = self.work_seconds = 0.0
 
     def timed(self, parts: Iterator[Audio]) -> Iterator[Audio]:
-        """Yield the parts, (m,) samples each, and add the length and the duration of the generation of each."""
+        """Yield the parts, (m,) samples each, and add up their lengths and the time that their generation takes."""
         while True:
             started = time.perf_counter()
             part = next(parts, None)
@@ -208,8 +208,8 @@ def play(
     seconds
         length of the continuation; None: endless.
 
-    Playing ends at the key q, after ``seconds``, or once the sound is no longer finite. On Ctrl-C, KeyboardInterrupt
-    is raised with the sentence on what was played.
+    Playing ends when q is pressed, after ``seconds``, or once the sound is no longer finite. On Ctrl-C,
+    KeyboardInterrupt is raised with the sentence on what was played.
 
     RnnaudioError for options out of range, if the sound card fails, and the errors of :func:`rnnaudio.runs.load.load`
     and :meth:`Primes.read`.
@@ -226,7 +226,7 @@ def play(
     n_samples = ENDLESS if seconds is None else max(1, round(seconds * rate))
     made = pace.timed(finite(run.stream(prime, n_samples, _dialled(run, sampling, dial))))
     parts = joined(made, round(CHUNK_SECONDS * rate))
-    first = next(parts, np.empty(0, np.float32))  # wrong options raise here, and what is compiled is, before any sound
+    first = next(parts, np.empty(0, np.float32))  # errors are raised and code is compiled here, before any sound
     pace.sound_seconds = pace.work_seconds = 0.0
     with card, keys, Interrupt("stopping") as interrupt:
         desk = Desk(card, keys, dial, pace, rate, lambda: bool(interrupt.reason))

@@ -27,7 +27,7 @@ def check_seconds(seconds: float, name: str) -> None:
 
 
 class Primes(NamedTuple):
-    """Description of the primes to continue, the sounds before the generated ones.
+    """Description of the primes to continue, the sounds that come before the generated ones.
 
     file
         audio file, of which one excerpt is the only prime; None: primes are excerpts of the test split or, for a pack
@@ -35,8 +35,8 @@ class Primes(NamedTuple):
     seconds
         length of each prime.
     place, streams
-        number of the first prime in the test split, and number of primes, at ``place``, ``place`` + 1, ... of
-        :meth:`rnnaudio.data.corpus.Split.prime_at`.
+        index of the first prime in the test split, and number of primes; they have the indices ``place``,
+        ``place`` + 1, ..., see :meth:`rnnaudio.data.corpus.Split.prime_at`.
     start
         beginning of the excerpt of ``file``, in seconds, from the end of the file if negative; "end": the last
         ``seconds`` of the file.
@@ -82,9 +82,9 @@ class Primes(NamedTuple):
         If no test piece is as long as a prime, the primes are as long as the longest piece; likewise with the prime of
         a pack. A note on stderr says so.
 
-        RnnaudioError if ``file`` is shorter than the prime; if all test pieces are shorter than the prime and than .2
-        s; if the file or the corpus cannot be read; or if more primes than one, or another than the first, are asked
-        of a pack.
+        RnnaudioError if ``file`` is shorter than the prime; if all test pieces are shorter than both the prime and
+        .2 s; if the file or the corpus cannot be read; or if more primes than one, or another than the first, are
+        asked of a pack.
         """
         if self.file is not None:
             return [_of_file(run, self.file, self.seconds, self.start)]

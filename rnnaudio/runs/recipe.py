@@ -190,7 +190,7 @@ class Recipe(ABC, Generic[C]):
         return AudioCorpus.open(path)
 
     def completed(self, config: C, corpus: AudioCorpus) -> C:
-        """Return the config with the settings filled in that depend on the corpus; by default, the config itself."""
+        """Return the config after filling in the settings that depend on the corpus; by default, the config itself."""
         return config
 
     def may_change(self, config: C) -> Set[str]:

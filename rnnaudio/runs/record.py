@@ -111,7 +111,7 @@ class SavedRun(NamedTuple):
     def sparing_generator(self) -> Sparing:
         """Make a random generator with which to build the model before its saved parameters are loaded.
 
-        It raises RnnaudioError if the model samples more numbers than the saved parameters have; see
+        The generator raises RnnaudioError if more random numbers are sampled than there are saved values; see
         :class:`rnnaudio.nn.initializers.Sparing`.
         """
         return Sparing(sum(array.size for array in self.parameters().values()))
@@ -164,7 +164,7 @@ def scale_of(record: Mapping[str, Any]) -> Scale:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any], unchecked: Set[str]) -> str:
-    """Describe the first entry of ``now``, except ``unchecked``, with another value in ``before``, or return ""."""
+    """Describe the first entry of ``now``, not in ``unchecked``, that has another value in ``before``; "" if none."""
     changed = (name for name in now if name not in unchecked and before.get(name) != now[name])
     return next((f"{name} was {before.get(name)}, now it is {now[name]}" for name in changed), "")
 

@@ -1,4 +1,4 @@
-"""Settings that may differ when a run is resumed: all others are refused, with the reason why they cannot change."""
+"""Check of the settings of a resumed run: changes of most settings are refused, with the reason for each."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from rnnaudio.runs.record import Record, SavedRun, difference, unknown
 from rnnaudio.schema import Plain
 from rnnaudio.text import in_shell
 
-OF_THE_SCALE = {"mean", "std"}  # of a corpus: they follow from settings, too
+OF_THE_SCALE = {"mean", "std"}  # of a corpus: they depend on settings, too
 
 
 def check_resumable(recipe: Recipe[C], config: C, corpus: Record, saved: SavedRun) -> None:
@@ -41,11 +41,11 @@ def check_resumable(recipe: Recipe[C], config: C, corpus: Record, saved: SavedRu
 
 
 def refusals(before: C, now: C, reasons: Mapping[str, str], *, unchecked: frozenset[str] = frozenset()) -> list[str]:
-    """List the settings in which two configs of a class differ, each with both values and the reason why it is fixed.
+    """List the settings that differ between two configs, each with both values and the reason why it is fixed.
 
-    reasons: the reasons by name of the setting, as in ``config.toml``, or of the table that holds it. unchecked: names
-    of settings that may differ. If the configs have different cells, options that only one of the cells has are left
-    out.
+    before, now: configs of one class. reasons: the reasons by name of the setting, as in ``config.toml``, or of the
+    table that holds it. unchecked: names of settings that may differ. If the configs have different cells, options
+    that only one of the cells has are left out.
     """
     old, new = (flat(json.loads(json.dumps(to_dict(config)))) for config in (before, now))
     changed = [name for name in new if name in old and old[name] != new[name] and name not in unchecked]

@@ -1,4 +1,4 @@
-"""Choice of a recipe and its settings by the names of a recipe, a preset and a cell, and by a settings file."""
+"""Choice of a recipe and its settings, from the names of a recipe, a preset and a cell, and from a settings file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,7 +64,7 @@ def chosen(
 
 
 def _without_options_of_another_cell(settings: Mapping[str, Any], cell: str | None) -> dict[str, Any]:
-    """Copy settings; leave the options of their cell out if ``cell`` is not None and not the same cell."""
+    """Copy settings, without the options of their cell if ``cell`` names another cell; None: copy all settings."""
     model = settings.get("model")
     if cell is None or not isinstance(model, Mapping) or model.get("cell") == cell:
         return dict(settings)

@@ -39,10 +39,10 @@ class ToyProblem(NamedTuple):
 
 
 def _near(frequency_hz: float, frame_size: int, part: float) -> float:
-    """Return a frequency near ``frequency_hz``, in cycles per sample: a whole number + ``part`` of periods a frame.
+    """Return a frequency near ``frequency_hz``, in cycles per sample: per frame, a whole number of periods + ``part``.
 
-    So neither the last frame nor its negative equals the next one, whatever the frame size. With an irrational
-    ``part`` no frame ever recurs, so that no validation window equals a training window.
+    So neither a frame nor its negative equals the next frame, whatever the frame size. With an irrational ``part`` no
+    frame ever recurs, so no validation window equals a training window.
     """
     return (round(frequency_hz * frame_size / RATE_HZ) + part) / frame_size
 

@@ -169,11 +169,11 @@ def _untried(run_dir: Path) -> int:
 
 
 def curve(rows: Sequence[Row], columns: int, lines: int) -> list[str]:
-    """Draw the validation loss (``*``) and the training loss (``.``) over the updates as lines of text with axes.
+    """Plot the validation loss (``*``) and the training loss (``.``) over the updates as lines of text with axes.
 
     columns, lines: size of the plot without axes and labels, in characters. The vertical range is that of the
-    validation losses, without the first tenth of them, which would flatten the rest; losses outside it are drawn at
-    the edge. If several validations fall into one column, the last is drawn. Losses that are not finite are left out.
+    validation losses, without the first tenth of them, which would flatten the rest; losses outside it are put at
+    the edge. If several validations fall into one column, the last is shown. Losses that are not finite are left out.
     """
     updates = np.array([row["updates"] for row in rows], float)
     losses = {TRAINING: _losses(rows, "train"), VALIDATION: _losses(rows, "valid")}

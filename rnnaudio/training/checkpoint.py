@@ -33,7 +33,7 @@ from rnnaudio.text import visible
 from rnnaudio.training import history
 
 NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
-VALIDATED = "checkpoint.validated.safetensors"  # that of the last validation, of runs that may back off
+VALIDATED = "checkpoint.validated.safetensors"  # of the last validation, kept by runs that may back off
 CURRENT_NAMES = {"hear": "input", "tell": "output"}
 EARLIER_NAMES = re.compile(r"(?<=\.)(hear|tell)(?=\.)")
 FORMAT = "rnnaudio-checkpoint-1"
@@ -41,7 +41,7 @@ OF_SOME_VERSION = re.compile("rnnaudio-checkpoint-[0-9]+")
 # Keys of the metadata. The checksum of earlier versions did not include types and shapes; early versions had none.
 KEYS = ({"format", "record", "checksum"}, {"format", "record", "crc32"}, {"format", "record"})
 
-MARKED_BYTES = 2**20  # of a checkpoint, by which it is told from others: its header, as a rule
+MARKED_BYTES = 2**20  # at the beginning of a checkpoint, usually its header, which identify it
 
 _own: dict[str, str] = {}  # marks of checkpoints, by path, as this process left them
 

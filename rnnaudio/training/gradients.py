@@ -19,7 +19,7 @@ from rnnaudio.training.step import BatchArrays, Graph, Sums, copies, pairs
 
 
 class Backward(NamedTuple):
-    """Results for a whole batch: loss, sums of the reported values, final state, and gradients by parameter name.
+    """Results of a pass over a batch: loss, sums of the reported values, final state, gradients by parameter name.
 
     ``weight`` is the weight of the loss, :attr:`rnnaudio.objectives.Outcome.weight`; NaN if the objective has none.
     """

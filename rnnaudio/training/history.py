@@ -67,7 +67,7 @@ class HistoryFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             break_links(self.path)
             with open(self.path, "ab") as file:
-                known = self.extent if file.tell() >= self.extent.bytes else NO_ROWS  # removed meanwhile: all anew
+                known = self.extent if file.tell() >= self.extent.bytes else NO_ROWS  # if it was removed, write all
                 file.truncate(known.bytes)
                 new = b"".join(json.dumps(row).encode() + b"\n" for row in rows[known.rows :])
                 file.write(new)
@@ -94,7 +94,7 @@ def read(path: Path, extent: Extent, object_pairs_hook: Callable[[list[tuple[str
     path = Path(path).with_name(NAME)
     if not extent.rows:
         return []
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would block
         state = "is no regular file" if path.exists() else "is missing"
         raise RnnaudioError(
             f"{path} {state}: it holds the {extent.rows} validations of the run; copy both files of the run, which "

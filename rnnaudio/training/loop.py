@@ -145,7 +145,7 @@ class Training:
     fields
         names of the arrays of a batch that the objective uses.
     batches
-        the batches of this rank; if the ranks share each batch, only its rows.
+        the source of this rank's batches; if the ranks share each batch, it returns only this rank's rows.
     judge_by
         the loss that determines when to stop, ``valid`` or ``train``; see :class:`rnnaudio.training.Judging`.
     files
@@ -271,16 +271,16 @@ class Training:
         return self.run.stopping.reason or self.limits.reached(self.run) or asked
 
     def _asked(self) -> str:
-        """Return the reason to end if a rank has received a signal, the same on all ranks; "" for no signal."""
+        """Return the reason to end, the same on all ranks, if any rank has received a signal; "" if none has."""
         return self._interrupt.adopted(self.ranks.meet(signal=self._interrupt.number).signal)
 
     def _end(self) -> None:
-        """Set how the run has ended, the same on all ranks, save a breakdown, and set the model's best parameters."""
+        """Record how the run has ended, alike on all ranks; save a breakdown; set the model to its best parameters."""
         run, asked = self.run, self._asked()
         run.is_interrupted, run.is_complete = bool(asked), not (asked or run.broke_down)
         if run.broke_down:
             descriptions = self.ranks.gather(run.broke_down)
-            run.broke_down = max(descriptions, key=len)  # the rank that read what is not finite says where
+            run.broke_down = max(descriptions, key=len)  # the longest says where the value is
             run.reason = asked or run.broke_down
             if self.ranks.is_first:
                 self.files.note_breakdown(run)

@@ -16,7 +16,7 @@ from rnnaudio.training.available import available_bytes
 
 RESERVE = 256 << 20  # bytes for compiling and for the validation batches
 N_BATCHES = 2  # one in use, one prefetched
-# A state is carried in, initial where that is reset, the one or the other, the final one, and the copy carried out.
+# The state carried in, the initial state, the choice of the two, the final state, and the copy carried out.
 STATE_COPIES = 5
 # The gradient of a final state is written into an array of zeros that spans all steps of the segment. This is the
 # measured number of such arrays; without compilation to C the write is not done in place, and takes several.

@@ -10,13 +10,13 @@ def duration(seconds: float) -> str:
 
 
 def progress_bar(run: Run, limits: Limits, *, is_hidden: bool = False) -> Bar:
-    """Make the progress bar of a run, which shows nothing if ``is_hidden``."""
+    """Make the progress bar of a run; if ``is_hidden``, the bar shows nothing."""
     layout = "{percentage:3.0f}%|{bar:24}| {elapsed}<{remaining} {desc}"
     return bar(total=1.0, initial=_share_done(run, limits), bar_format=layout, leave=True, disable=is_hidden)
 
 
 def advance(shown: Bar, run: Run, limits: Limits) -> None:
-    """Set the bar to the progress of the run: its share of the nearer limit, and updates per second."""
+    """Set the bar to the share of the nearer limit that the run has reached, and show its updates per second."""
     speed = run.n_updates / run.seconds if run.seconds else 0.0
     shown.set_description_str(f"update {run.n_updates}, {speed:.1f}/s", refresh=False)
     shown.update(_share_done(run, limits) - shown.n)

@@ -69,7 +69,7 @@ class RunFiles:
     def save(self, run: Run, carried: list[Array] | None) -> None:
         """Append the new rows of the history, then replace the checkpoint.
 
-        ``carried`` is the final state of the last batch, all sequences, from which the next batch starts; None: the
+        ``carried`` is the final state of all sequences of the last batch, from which the next batch starts; None: the
         next batch starts from the model's initial state.
 
         RnnaudioError if a file cannot be written. The errors of :func:`rnnaudio.training.checkpoint.check_own` are

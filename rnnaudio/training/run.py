@@ -114,7 +114,9 @@ NO_LIMITS, BY_VALIDATION = Limits(), Judging()
 
 @dataclass
 class Run:
-    """Progress of a run. All fields are saved in the checkpoint, except the last five, from ``reason`` to ``n_saved``.
+    """Progress of a run.
+
+    Each checkpoint contains the fields up to ``best``. Of the others, only a ``broke_down`` is saved, in the last one.
 
     stopping
         state of the early-stopping rule, with the lowest loss so far.

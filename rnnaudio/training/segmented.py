@@ -149,7 +149,7 @@ def divisible(model: Layer, objective: Objective) -> Divisible:
 def training_step(
     model: Layer, objective: Objective, optimizer: optimizers.Optimizer, *, seed: int, segment_steps: int
 ) -> TrainStep | SegmentedTrainStep:
-    """Compile the training step of a model, in segments of ``segment_steps`` steps; 0: whole sequences."""
+    """Compile the training step of a model, on segments of ``segment_steps`` steps; 0: on whole sequences."""
     if segment_steps == 0:
         return TrainStep(model, objective, optimizer, seed=seed)
     return SegmentedTrainStep(model, objective, optimizer, seed=seed, segment_steps=segment_steps)

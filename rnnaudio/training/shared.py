@@ -1,4 +1,4 @@
-"""Data-parallel training: each rank (process) computes gradients for its rows of every batch; all update equally.
+"""Data-parallel training: each rank (process) computes gradients for its rows of a batch; all make the same update.
 
 With g_r the gradient of the loss of rank r's rows, and w_r the weight of this loss (the number of elements over which
 the loss is a mean, or the sum of their weights), the gradient of the loss of the whole batch is

@@ -21,7 +21,7 @@ BatchArrays: TypeAlias = object  # has an array for each name in ``objective.fie
 class Continuing(Protocol):
     """A batch that continues the sequences of the preceding batch.
 
-    Where ``resets`` (batch,) is 1, a new sequence starts from the model's initial state.
+    Where ``resets`` (batch,) is True, a new sequence starts from the model's initial state instead.
     """
 
     @property

@@ -141,7 +141,7 @@ def from_json(record: Record) -> StoppingState:
 
 
 def _observe(state: StoppingState, loss: float) -> StoppingState:
-    """Return the state with one more epoch and its loss, for all rules; a loss that is not finite stops the run."""
+    """Return the state after one more epoch, as far as all rules agree: they stop at a loss that is not finite."""
     state = state._replace(epoch=state.epoch + 1, improved=False, should_stop=False, reason="")
     if not math.isfinite(loss):
         return _stop(state, f"the validation loss is not finite ({loss}) in epoch {state.epoch}")

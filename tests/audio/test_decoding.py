@@ -136,7 +136,10 @@ def test_a_sphere_file_without_samples_is_not_tried_elsewhere(tmp_path, monkeypa
     assert "the file holds no samples: remove it" in str(error.value)
 
 
-@pytest.mark.parametrize("content", [b".snd\0\0", b".snd\0\0\xff\0" + bytes(20)], ids=["cut off", "offset beyond the end"])
+DAMAGED = {"cut off": b".snd\0\0", "offset beyond the end": b".snd\0\0\xff\0" + bytes(20)}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_header_of_an_au_file_is_one_line(tmp_path, content):
     (tmp_path / "a.au").write_bytes(content)
     with pytest.raises(RnnaudioError, match=r"a\.au: (?!.*-\d)"):

@@ -8,7 +8,7 @@ of phases, in contrast, do not change if the same angle is added to all phases. 
                    instantaneous (angular) frequency from the bin's centre: 0 for a tone at the centre
     in frequency   u[m, k] = centred phase[m, k] - centred phase[m, k-1]. Centred phases refer to the centre of the
                    frame, c = n // 2, instead of its first sample: 2 pi k c / n is added. This is -2 pi / n times the
-                   group delay from the centre: 0 for an event there
+                   group delay from the centre: 0 for an impulse at the centre
 
 Both are wrapped to -pi .. pi. For a Gaussian window they are derivatives of the log-magnitude (Portnoff 1979), so they
 are local functions of the spectrogram; the phase is their sum along a path.

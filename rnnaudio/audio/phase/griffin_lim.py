@@ -59,9 +59,9 @@ def griffin_lim(
 
 
 def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0) -> Phases:
-    """Initial phases in radians of a ``kind``: ``zero`` at the centre of each frame, or uniformly ``random``.
+    """Make initial phases in radians: ``zero`` at the centre of each frame, or uniformly ``random``.
 
-    shape: the shape (n_frames, n_bins) of the result. seed: determines the random phases.
+    shape: the shape (n_frames, n_bins) of the result. kind: ``zero`` or ``random``. seed: determines the random ones.
 
     Phases refer to the frame's first sample, where most windows are zero: phases of 0 would put the peak of each frame
     there, and the window would remove it. Hence ``zero`` means -2 pi k c / n in bin k, where n is the window length in
@@ -70,7 +70,7 @@ def starting_phases(shape: tuple[int, ...], stft: STFT, kind: str, seed: int = 0
     if kind == "zero":
         return np.broadcast_to(-centre_advance(stft), shape)
     if kind == "random":
-        return np.random.default_rng((seed, 5)).uniform(-np.pi, np.pi, shape)  # 5: the purpose
+        return np.random.default_rng((seed, 5)).uniform(-np.pi, np.pi, shape)  # 5 marks this use of the seed
     raise RnnaudioError(f"starting phases: got {kind!r}, expected zero, random or an array of phases")
 
 

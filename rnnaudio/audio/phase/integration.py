@@ -35,7 +35,7 @@ class PhaseIntegrator:
     """
 
     def __init__(self, stft: STFT, *, faintest: float = FAINTEST, seed: int = 0):
-        self._faintest, self._rng = faintest, np.random.default_rng((seed, 5))  # 5: the purpose
+        self._faintest, self._rng = faintest, np.random.default_rng((seed, 5))  # 5 marks this use of the seed
         self._advance, self._to_centre = hop_advance(stft), centre_advance(stft)
         self._before: tuple[Magnitudes, Phases] | None = None  # magnitudes and phases of the last frame
 

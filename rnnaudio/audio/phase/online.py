@@ -22,8 +22,9 @@ class OnlineGriffinLim:
         play(stream.flush())
 
     In total ``stft.n_samples(n_frames)`` samples are returned, with a delay of ``look_ahead`` + 1 hops (with full
-    padding, plus the offset). A frame may be pushed with initial phases (``push(frame, phases)``). If all are, and
-    ``n_iterations`` and ``look_ahead`` are 0, the stream is an inverse transform. RnnaudioError for negative settings.
+    padding, plus the offset). A frame may be pushed with initial phases (``push(frame, phases)``). If all frames are
+    pushed with phases, and ``n_iterations`` and ``look_ahead`` are 0, the stream is an inverse transform.
+    RnnaudioError for negative settings.
     """
 
     def __init__(self, stft: STFT, *, look_ahead: int = 3, n_iterations: int = 5):

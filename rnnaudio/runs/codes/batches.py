@@ -20,7 +20,8 @@ Windows: TypeAlias = list[CodeBatch] | list[PastBatch]
 def objective(config: CodesConfig) -> NextCodes:
     """Make the objective of a run.
 
-    In training, it replaces a share of the input frames, which rises from 0 to ``own_share``, by the model's samples.
+    In training, it replaces a share of the input frames by the model's samples. This share rises from 0 to
+    ``own_share`` over ``max_updates`` updates.
     """
     kind = NextCodes if config.long_term == "no" else NextCodesByBeat
     return kind(own_share=config.own_share, own_rise=config.max_updates)

@@ -17,7 +17,7 @@ def in_range_through(codec: Codec, corpus: AudioCorpus) -> tuple[float, float]:
 
     Returns (share of the recording, share of the same music coded and decoded without a model). Windows are 1 s long.
     About 20 s are measured, the beginnings of at most ten pieces, evenly spaced. The limits are those of
-    :func:`limits_of_real_music`. Both shares are NaN if no decoded piece has 1 s.
+    :func:`limits_of_real_music`. Both shares are NaN if no decoded piece is 1 s long.
     """
     rate, limits, music = corpus.sample_rate_hz, limits_of_real_music(corpus), validation_music(corpus)
     music = music[:: -(-len(music) // MOST_PIECES)]

@@ -68,7 +68,9 @@ def choose(
 
     Unless ``seconds`` is given, the choice takes no longer than :func:`rnnaudio.runs.codes.budget.budget_seconds`: it
     follows the plan of :func:`~rnnaudio.runs.codes.budget.affordable`, and ends when the time is up. If there is no
-    time for two settings, there is no choice: the run plays with its last parameters at temperature 1.
+    time for two settings, there is no choice: the run plays with its last parameters at temperature 1. If the
+    validation music is unfit for comparisons (:func:`usable_limits` and :func:`reference` both return None), only the
+    first setting is tried.
 
     temperatures, details
         sampling temperatures to try, of the codec's first stage and of its later stages.
@@ -125,10 +127,10 @@ def _planned(before: Sequence[Mapping[str, Any]], seconds: float | None, n_prime
 
 
 def _affordable(run: CodesRun, trial: "Trial", time_left: Budget, n_settings: int) -> Plan:
-    """Plan what there is time for, from the time that continuations of 2 s take.
+    """Plan the trials for which there is time, after measuring the time that continuations of 2 s take.
 
-    The primes of ``trial`` are continued for this, or only 3 of them if time is short. If no time is left, no setting
-    is tried.
+    For this measurement, the primes of ``trial`` are continued, only 3 of them if time is short. If no time is left,
+    no setting is tried.
     """
     primes, rate = trial.primes, run.sample_rate_hz
     if time_left.left < budget.AMPLE_SECONDS:
@@ -148,7 +150,7 @@ def _in_words(playing: Playing, has_details: bool) -> str:
 
 
 def _candidates(saved: SavedRun) -> dict[str, CodesRun]:
-    """Load a run with its best and with its last parameters, by their names; only the last if they are the best."""
+    """Load a run with its ``best`` and its last (``model``) parameters; only the last if they are the best."""
     config = from_dict(CodesConfig, saved.settings["music"])
     last = loaded(config, saved, "model")
     if last.history and not last.history[-1]["is_best"]:
@@ -201,7 +203,7 @@ def _announced(n_settings: int, n_before: int, plan: Plan, scale: float | None, 
     """Describe, for the user, which settings are to be tried, and how.
 
     n_settings: number of all settings. n_before: number of those already tried. scale: the result of
-    :func:`training_frechet`. is_compared: whether Frechet distances are measured.
+    :func:`training_frechet`. is_compared: True if Frechet distances are measured.
     """
     if not plan.n_settings:
         return (
@@ -229,8 +231,8 @@ def _setting(row: Mapping[str, Any]) -> Setting:
 def _tried_before(playing: Playing, n_primes: int | None, is_compared: bool) -> list[dict[str, Any]]:
     """Return the rows of scores of an interrupted choice; empty if there is none that can be continued.
 
-    n_primes: number of continuations that each row must have; None: any. is_compared: whether the rows must have a
-    Frechet distance, or must have none.
+    n_primes: number of continuations that each row must have; None: any. is_compared: True if the rows must have a
+    Frechet distance, False if they must have none.
     """
     rows = playing.scores if playing.untried else []
     whole = [row for row in rows if row.keys() >= {*SETTING, "seconds", "dead_for_good", "in_range"}]

@@ -37,11 +37,11 @@ from rnnaudio.training import checkpoint
 
 TOY_CODES = 16
 
-FOREIGN = 1.5  # times as much lost as of the music that a codec was fitted to
+FOREIGN = 1.5  # times the loss on the music that a codec was fitted to
 
 
 class CodesRecipe(BitsRecipe[CodesConfig]):
-    """Runs of an LSTM over codes of spectra, which generate music for minutes."""
+    """The recipe of runs over codes of spectra: an LSTM predicts the next code; generated music lasts for minutes."""
 
     name = "codes"
     key = "music"

@@ -12,7 +12,8 @@ MUCH_DROPOUT = 0.5
 def remedy(cause: str, config: CodesConfig, rate_factor: float = 1.0) -> str:
     """Return the options of `train` that repair a cause found by the diagnosis; empty if no setting of this run does.
 
-    rate_factor: factor of the learning rate, used if a cause is repaired by another learning rate.
+    cause: name of the cause. rate_factor: factor by which to multiply the learning rate, for a cause that another
+    learning rate repairs.
     """
     if cause in RATE_CAUSES:
         return other_rate(config.learning_rate, rate_factor)

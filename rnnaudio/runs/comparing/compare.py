@@ -1,7 +1,7 @@
 """Command `compare`: one page with the same prime continued by several runs, at one loudness.
 
-The page has learning curves and settings, too. In a blind comparison it names no run; a key file beside it does, and
-:mod:`rnnaudio.runs.voting` counts the votes that the page saves.
+The page of an open comparison has learning curves and settings, too. The page of a blind comparison has sounds only,
+under letters; a key file beside it tells which run is which, and :mod:`rnnaudio.runs.voting` counts the saved votes.
 """
 
 from collections.abc import Sequence

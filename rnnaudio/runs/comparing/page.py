@@ -40,8 +40,8 @@ def write_open(
 ) -> None:
     """Write the page of an open comparison, with the names of all runs.
 
-    clips: sounds by name. lives: how long the sound of each run stays alive, by name; None: not measured. The
-    descriptions of the runs are added to ``clips``.
+    clips: sounds by name. lives: how long the sound of each run stays alive, by name; None: not measured. A
+    description of each run is put before the words of its clip in ``clips``.
     """
     for entry in entries:
         clip = clips[entry.name]

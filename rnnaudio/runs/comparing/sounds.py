@@ -92,7 +92,7 @@ def clips_of(
     """Continue the prime by each run; return (clips, lives) by name.
 
     A clip is the prime followed by its continuation. The clip of the recording, if its continuation is known, comes
-    first. Lives state how long the continuation by each run stays alive; None if the limits of real music are unknown.
+    first. A life is how long the continuation by a run stays alive; None if the limits of real music are unknown.
     Runs that fail are added to ``left_out``, with the reason. The samples of only one run at a time are in memory.
     """
     clips: dict[str, Pressed] = {}

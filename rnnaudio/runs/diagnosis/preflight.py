@@ -100,8 +100,8 @@ class Reached:
 def attempts(recipe: Recipe[C], config: C, problems: tuple[ToyProblem, ...] | None = None) -> Iterator[Attempt]:
     """Try toy problems in turn; yields the result of each, and ends after the first failure.
 
-    problems: None for the recipe's own. RnnaudioError for settings from which no model can be built, and for a
-    training step that does not fit into memory.
+    problems: the toy problems; None: those of the recipe. RnnaudioError for settings from which no model can be built,
+    and for a training step that does not fit into memory.
     """
     for problem in recipe.problems if problems is None else problems:
         print(f"{problem.name}: {problem.max_updates} updates at most ...", file=sys.stderr, flush=True)

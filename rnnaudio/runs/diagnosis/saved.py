@@ -101,7 +101,7 @@ def plain(value: object) -> Plain:
 def saved_findings(run_dir: Path) -> Findings | None:
     """Make the part of a report from the diagnosis in a run's folder; None if there is no readable diagnosis.
 
-    Training deletes an earlier diagnosis, so that the one in the folder is of the run as it is.
+    Training deletes an earlier diagnosis, so a diagnosis in the folder is of the present state of the run.
     """
     causes = saved_causes(run_dir)
     if causes is None:
@@ -136,7 +136,7 @@ def saved_causes(run_dir: Path) -> list[CauseEntry] | None:
 
 
 def saved_nothing_found(run_dir: Path) -> str:
-    """Read the conclusion of a diagnosis that found no cause from a run's folder, as one line."""
+    """Read, from a run's folder, the conclusion of a diagnosis that found no cause; returns it as one line."""
     text = _read(run_dir).get("nothing_found")
     return " ".join(text.split()) if isinstance(text, str) and text else NOTHING_FOUND
 

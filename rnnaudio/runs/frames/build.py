@@ -142,7 +142,7 @@ def build_strategy(config: FramesConfig) -> Strategy:
 
 
 def build_judging(config: FramesConfig) -> Judging:
-    """Make the rules of model selection that a config sets."""
+    """Make the rules of a config for model selection: the loss, noise in validation, and the history to save."""
     return Judging(config.judged_by, config.noise_in_evaluation, config.saved_history == "all")
 
 

@@ -1,1 +1,1 @@
-"""Blind listening tests: listeners choose the better sound of each pair, made of two conditions."""
+"""Blind listening tests: of each pair of sounds, from two conditions, listeners choose the better one."""

@@ -56,12 +56,12 @@ class Settings:
 def listen(folder: Path, out: Path, settings: Settings, *, overwrite: bool = False) -> str:
     """Write the page ``out`` and its key; return text on what was written and what was left out.
 
-    folder: holds a folder of sounds for each condition, or runs in it or below it; each run continues the same primes
-    and is a condition, and so is the recording. The same folder and settings give the same pairs, order, sides and
-    key.
+    folder: holds a folder of sounds for each condition, or holds runs, in it or below it. Each run is then a condition
+    and continues the same primes; the recording is one more condition. The same folder and settings give the same
+    pairs, order, sides and key.
 
-    RnnaudioError if there are fewer than two conditions, if ``out`` does not end in .html, or if page or key cannot be
-    written, or exist and ``overwrite`` is off.
+    RnnaudioError if there are fewer than two conditions, if no corpus of the runs is where it was in training, if
+    ``out`` does not end in .html, or if page or key cannot be written, or exist and ``overwrite`` is off.
     """
     folder, out = Path(folder), Path(out)
     if out.suffix.lower() != ".html":
@@ -96,7 +96,7 @@ def _require_two(folder: Path, found: Found) -> None:
 
 
 def _found(folder: Path, settings: Settings) -> Found:
-    """Read the sounds by runs in a folder and below it, or else those in its folders of sounds."""
+    """Generate sounds by the runs in and below a folder; if it holds no runs, read its folders of sounds."""
     if not folder.is_dir():
         what = "it is a file" if folder.exists() else "no such folder"
         raise RnnaudioError(f"{folder}: {what}; expected a folder with a folder of sounds for each condition, or runs")

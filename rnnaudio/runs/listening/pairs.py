@@ -56,9 +56,9 @@ def chosen(of_kinds: Mapping[Kind, Sequence[Pair]], n_most: int, seed: int) -> l
     """Choose at most ``n_most`` pairs, in random order, as a pure function of the arguments.
 
     of_kinds: the candidates by kind, a pair of conditions. All kinds get the same number of pairs. If there are more
-    kinds than ``n_most``, some are left out, so that each condition occurs as often as the others, or once more.
-    Within a kind, sounds that were used least so far come first; the two conditions are on side A equally often or,
-    for an odd number of pairs, one of them once more.
+    kinds than ``n_most``, some are left out, so that each condition occurs about as often as the others. Within a
+    kind, sounds that were used least so far come first; the two conditions are on side A equally often or, for an odd
+    number of pairs, one of them once more.
     """
     chance = random.Random(seed)
     n_kinds, n_least = len(of_kinds), min(map(len, of_kinds.values()))

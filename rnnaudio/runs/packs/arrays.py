@@ -10,7 +10,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.runs.packs import layout
 from rnnaudio.training import checkpoint
 
-LENGTH_BYTES, ALIGNED = 8, 8  # of a header's length, and what its length is a multiple of
+LENGTH_BYTES, ALIGNED = 8, 8  # bytes that hold a header's length; the length is a multiple of ALIGNED
 METADATA = "__metadata__"
 
 

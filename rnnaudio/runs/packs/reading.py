@@ -184,7 +184,7 @@ def _check_listed(pack: Path, manifest: Manifest, entries: dict[str, zipfile.Zip
 
 
 def _copied(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> str:
-    """Copy an entry to a new file; return its SHA-256 in hexadecimal. An entry longer than stated is an error."""
+    """Copy an entry to a new file; return its SHA-256 in hexadecimal. BadZipFile if it is longer than stated."""
     digest, left = hashlib.sha256(), entry.file_size
     with archive.open(entry) as source, open(path, "xb") as target:
         while part := source.read(min(CHUNK, left + 1)):

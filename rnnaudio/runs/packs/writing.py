@@ -90,7 +90,7 @@ def pack(run_dir: Path, out: Path, corpus: Path | None = None, *, primes: Primes
     is missing. It contains no paths of this machine. The same run, corpus, name and versions give the same bytes.
 
     corpus: path of the run's corpus, from which the prime is read; None: where it was in training. primes: the prime;
-    by default the first one of the test split, of a second.
+    by default the first one of the test split, one second long.
 
     RnnaudioError for a name that does not end in .zip, a file that exists, a run that cannot be loaded or has no
     corpus or prime, and a pack that is too large or cannot be written.
@@ -154,7 +154,7 @@ def _write_licences(folder: Path, run: LoadedRun, corpus: Path | None, about: Re
 
 
 def _played(run: LoadedRun, saved: SavedRun) -> dict[str, Array]:
-    """Return the saved parameters, best or last, with which a run plays; both if neither equal those of its model."""
+    """Return the saved parameters, best or last, that equal those of the loaded model; both if neither do."""
     values = run.model.get_values()
     groups = {group: saved.checkpoint.group(group) for group in GROUPS}
     same = [group for group, saved_values in groups.items() if _are_equal(saved_values, values)]
@@ -168,7 +168,8 @@ def _are_equal(saved: dict[str, Array], values: dict[str, Array]) -> bool:
 def _record(saved: SavedRun) -> Record:
     """Return the part of a run's record that belongs to its parameters.
 
-    The corpus has no folder, and of the history only the best and the last validation are kept.
+    The paths of the corpus and of the run to start from are cut to their last names; of the history, only the best and
+    the last validation are kept.
     """
     settings: Record = {**saved.settings, "corpus": {**saved.settings["corpus"], "path": _corpus_name(saved)}}
     if "start" in settings:

@@ -39,7 +39,7 @@ class SamplesConfig:
 
     @property
     def n_fitted_taps(self) -> int:
-        """Number of past samples from which the linear path predicts; 0 for a categorical read-out, without one."""
+        """Number of past samples from which the linear path predicts; 0 for a categorical read-out, which has none."""
         return 0 if self.readout == "categorical" else self.n_taps
 
     @property

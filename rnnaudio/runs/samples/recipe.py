@@ -84,7 +84,7 @@ class SamplesRun(LoadedRun):
 
 
 class SamplesRecipe(BitsRecipe[SamplesConfig]):
-    """Runs of SampleRNN, a hierarchical model with tiers of frames, which generates one sample at a time."""
+    """The recipe of runs over samples: SampleRNN, a hierarchical model, generates one sample at a time."""
 
     name = "samples"
     key = "samples"

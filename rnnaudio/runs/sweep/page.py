@@ -93,7 +93,8 @@ def rows_of(study: Study) -> list[dict[str, Any]]:
 
 
 def _row(frozen: FrozenTrial) -> dict[str, Any]:
-    is_told = frozen.state in (TrialState.PRUNED, TrialState.FAIL)  # killed in telling, it has a reason and goes on
+    # A trial whose process was killed while it recorded the end may have a reason, but is still running.
+    is_told = frozen.state in (TrialState.PRUNED, TrialState.FAIL)
     return {
         "number": frozen.number,
         "state": STATES[frozen.state],

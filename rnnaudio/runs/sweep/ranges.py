@@ -13,7 +13,7 @@ from rnnaudio.schema import Finite, Plain, checked, in_words, shown
 
 KEYS = ("low", "high", "step", "log")
 FORM = "a range, { low = 1, high = 8 }, or a list of choices"
-NEAR = 1e-6  # of a step by which the high end of a range may miss a whole number of steps
+NEAR = 1e-6  # share of a step by which the high end of a range may miss a whole number of steps
 
 
 class Suggesting(Protocol):
@@ -114,7 +114,7 @@ def is_range(value: Plain) -> bool:
 
 
 def first_of(value: Plain, name: str) -> Plain:
-    """Return the low end, or first choice, of a range in a space file; RnnaudioError if it has none or unknown keys.
+    """Return the low end, or first choice, of a range in a space file; RnnaudioError for a wrong form or unknown key.
 
     value: the range as read from the file. name: name of the setting, for the message.
     """
@@ -146,7 +146,7 @@ def range_of(value: Plain, kind: Any, name: str) -> Range:
 
 
 def _alternatives(kind: Any) -> set[Any]:
-    """Return the types that a value of a kind may have; unions and limited numbers are resolved."""
+    """Return the types that a value of a kind may have; unions and annotated types are resolved."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return {one for alternative in arguments for one in _alternatives(alternative)}

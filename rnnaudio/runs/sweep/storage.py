@@ -43,7 +43,7 @@ def explained(where: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def undisturbed(where: str) -> Iterator[None]:
-    """Context manager for work on a storage, as :func:`explained`, that delays KeyboardInterrupt to its end.
+    """Context manager that does as :func:`explained`, and delays KeyboardInterrupt to the end of its block.
 
     If Optuna were interrupted while it waits for the lock of a journal, it would free the lock of another process.
     """
@@ -90,7 +90,7 @@ def _database(url: str, name: str) -> RDBStorage:
 def _journal(path: Path) -> JournalStorage:
     where = str(
         path.absolute()
-    )  # relative, the lock of a killed process would lead nowhere, and be waited for forever
+    )  # absolute, as the lock is a link to it: a dangling one, left by a killed process, would be waited for forever
     if path.exists():
         _mend(path, JournalFileSymlinkLock(where))
     try:

@@ -38,7 +38,7 @@ from rnnaudio.training import checkpoint
 MARK, SPACE = "sweep.json", "space.toml"
 IDENTITY, FOLDER, REASON = "rnnaudio", "folder", "reason"  # attributes of a study and of its trials
 TURN_SECONDS, LOOK_SECONDS = 120.0, 0.1
-UNSIGNED_SECONDS = 60.0  # after which a trial whose process did not say in which folder it is may be taken
+UNSIGNED_SECONDS = 60.0  # after which a trial may be taken whose process has not recorded its folder
 
 
 class Mark(TypedDict):
@@ -264,7 +264,7 @@ def _mark(out: Path, url: str) -> Mark:
 
 
 def _known(storage: BaseStorage, name: str, identity: Record, out: Path, where: str) -> bool:
-    """Return whether the storage has the study with its identity; RnnaudioError if the identity is another one."""
+    """Return whether the storage has the study ``name``; RnnaudioError if that study has another identity."""
     with explained(where):
         studies = {one.study_name: one for one in optuna.get_all_study_summaries(storage)}
     if name not in studies:

@@ -26,7 +26,7 @@ class Pruned(Exception):
 
 
 def run(study: Study, trial: Trial) -> None:
-    """Train a trial, or continue its training, write its report, and record its value; this process owns its folder.
+    """Train a trial whose folder this process owns, or continue its training; write its report and record its value.
 
     Invalid combinations of settings, training that breaks down, and runs that do not fit the corpus or the memory are
     recorded as failed, with the reason. KeyboardInterrupt if a signal has ended the training, which is saved. Other

@@ -1,4 +1,4 @@
-"""Counting of votes on any blind page; the key of the page decides how."""
+"""Counting of votes on any blind page; its key tells whether they are ratings or choices between two sounds."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -24,7 +24,7 @@ class Tally(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """Mean vote; NaN without any."""
+        """Mean vote; NaN without votes."""
         return float(np.mean(self.votes)) if self.votes else float("nan")
 
     @property
