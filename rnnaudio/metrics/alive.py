@@ -176,7 +176,7 @@ def calibrate(real_recordings: Iterable[ArrayLike], sample_rate_hz: int) -> Aliv
         "standstill": limits.frozen < 0.3 * noise,
         "loop": limits.repeated < 0.5 * REPEATED,
         "clipping": limits.clipped > 10.0 * CLIPPED,
-        "monotony": limits.unchanged < 0.7 * of_all.unchanged,
+        "monotony": limits.unchanged < 0.8 * of_all.unchanged,
     }
     return replace(limits, blind=tuple(name for name, is_so in blind.items() if is_so))
 
