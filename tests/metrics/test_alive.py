@@ -283,6 +283,8 @@ def test_a_corpus_of_drones_may_be_continued_by_one():
     droning = calibrate([drone(20.0), drone(20.0, (2.0, 3.0)), music(20.0, 0)], RATE_HZ)
     assert "monotony" in droning.blind
     assert alive_seconds(drone(8.0), RATE_HZ, droning).reason == ""
+    short = calibrate([drone(2.5), music(1.5, 0)], RATE_HZ)  # too short for three seconds to be compared
+    assert short.unchanged == limits_of_all_music(RATE_HZ).unchanged
     before = replace(limits(), unchanged=0.0)  # limits that an earlier version has saved
     assert "stopped changing" not in alive_seconds(drone(8.0), RATE_HZ, before).reason
 

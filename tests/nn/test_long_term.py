@@ -22,6 +22,7 @@ from tests.support.codes import beating, long_term_model, tiny_codec
 CODEC = tiny_codec()
 READER = BeatReader(CODEC)
 PLACES = ["body", "head", "both"]
+IN_MODES = [*PLACES[:2], pytest.param("both", marks=pytest.mark.modes)]
 
 
 def by_equation(values, v, b):
@@ -42,7 +43,6 @@ def outputs(layer, x):
     return engine.function([variable], layer.unroll(variable, (), Context.evaluation())[0])(x)
 
 
-@pytest.mark.modes
 @pytest.mark.jax
 def test_the_layer_is_its_equation():
     rng = np.random.default_rng(0)
@@ -69,7 +69,6 @@ def test_before_training_the_gate_is_half_open_at_a_confidence_of_a_half():
     np.testing.assert_allclose(outputs(layer, x)[0, :, 0], [0.0, expit(-1.6), 0.5, expit(1.6)], atol=1e-6)
 
 
-@pytest.mark.modes
 def test_dropout_leaves_out_whole_frames():
     layer = LongTermPrediction(50, n_candidates=1, n_back=3, dropout=0.5)
     x, key = engine.tensor("x", 3), engine.tensor("key", 1, "int64")
@@ -124,9 +123,8 @@ def in_numpy(model, codes, past, beat, lags_to):
     return bits / (len(codes) - 1) / codes.shape[1]
 
 
-@pytest.mark.modes
 @pytest.mark.jax
-@pytest.mark.parametrize("lags_to", PLACES)
+@pytest.mark.parametrize("lags_to", IN_MODES)
 def test_bits_are_those_of_the_equations(lags_to):
     with engine.precision("float64"):
         model, window = long_term_model(CODEC, lags_to), batch()
@@ -165,8 +163,7 @@ def played_bits(model, codes):
     return bits / np.log(2.0) / (codes.shape[1] - 1) / len(codes)
 
 
-@pytest.mark.modes
-@pytest.mark.parametrize("lags_to", PLACES)
+@pytest.mark.parametrize("lags_to", IN_MODES)
 def test_bits_of_the_free_run_are_those_of_the_unrolled_graph(lags_to):
     """Fed with true codes from the beginning of two pieces on, each frame once."""
     codes = np.stack([beating(CODEC, 121, 16), beating(CODEC, 121, 11, 3)])

@@ -83,12 +83,12 @@ def oracle(model, x, known=()):
 # ---------------------------------------------------------------- the equation
 
 
-def in_modes(*case):
-    """A case that every mode compiles again; of longer ones compiling takes minutes in mode numba."""
-    return pytest.param(*case, marks=[pytest.mark.modes, pytest.mark.jax])
+IN_JAX = pytest.param(5, 3, marks=pytest.mark.jax)
+# The case that every mode compiles again, its gradients with it; of longer ones compiling takes minutes in mode numba.
+IN_MODES = pytest.param(3, 5, marks=[pytest.mark.modes, pytest.mark.jax])
 
 
-@pytest.mark.parametrize(("n_past", "n_steps"), [(1, 4), in_modes(5, 3), (5, 12), (7, LONG), (LONG + 20, LONG)])
+@pytest.mark.parametrize(("n_past", "n_steps"), [(1, 4), IN_JAX, (5, 12), (7, LONG), (LONG + 20, LONG)])
 def test_it_equals_loops_in_numpy(n_past, n_steps):
     """From no state, one, some, and as many as there can be, side by side."""
     rng = np.random.default_rng(n_past)
@@ -171,7 +171,7 @@ def gradients(model, kernel, x, state, weights):
         return engine.function(given, engine.gradient(cost, wanted))(x, *state)
 
 
-@pytest.mark.parametrize(("n_past", "n_steps"), [in_modes(3, 5), (LONG + 5, LONG), (4, LONG)])
+@pytest.mark.parametrize(("n_past", "n_steps"), [IN_MODES, (LONG + 5, LONG), (4, LONG)])
 def test_gradients_by_kernel_and_engine_are_equal(n_past, n_steps):
     """Those of the carried state, too, of which some is not there."""
     rng = np.random.default_rng(4)

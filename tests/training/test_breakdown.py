@@ -43,8 +43,7 @@ def trained(folder, *, train_audio, valid_audio, n_updates=40, spoil="", every=2
     )  # fmt: skip
 
 
-@pytest.mark.modes
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [pytest.param(np.nan, marks=pytest.mark.modes), np.inf])
 def test_a_bad_sample_is_named_by_piece_and_place_at_the_first_update_that_reads_it(tmp_path, bad):
     batches = RandomWindows(Split("train", (ArrayPiece(sine(bad)),), 16000), seed=1, **SIZES)
     first = next(k for k in range(99) if not np.isfinite(batches.batch(k).frames).all())
@@ -61,8 +60,7 @@ def test_a_bad_sample_is_named_by_piece_and_place_at_the_first_update_that_reads
     assert again.broke_down == run.broke_down
 
 
-@pytest.mark.modes
-@pytest.mark.parametrize("spoil", ["lstm.w_hidden", "dense.bias"])
+@pytest.mark.parametrize("spoil", [pytest.param("lstm.w_hidden", marks=pytest.mark.modes), "dense.bias"])
 def test_a_bad_parameter_ends_the_run_at_the_first_update(tmp_path, spoil):
     run = trained(tmp_path, train_audio=sine(), valid_audio=sine(), spoil=spoil)
     assert run.broke_down == "the loss (nan) or its gradient is not finite at update 1"
