@@ -194,8 +194,9 @@ def limits_of_all_music(sample_rate_hz: int) -> AliveLimits:
 def _low_limit(features: Sequence[FloatArray], limit: float, odd_pieces: float = ODD_PIECES) -> float:
     """Lower limit of a feature, (n_windows,) per recording: ``limit``, or less if many recordings stay below it.
 
-    Without recordings it is ``limit``. A recording stays below the limit if more than 2 % of its runs of 8 windows are entirely below it. odd_pieces:
-    quantile over recordings; with .8 the limit is lowered if more than a fifth of them stay below it.
+    Without recordings it is ``limit``. A recording stays below the limit if more than 2 % of its runs of 8 windows are
+    entirely below it. odd_pieces: quantile over recordings; with .8 the limit is lowered if more than a fifth of them
+    stay below it.
     """
     runs = [_runs(feature).max(axis=1) for feature in features]
     shares = [float(np.mean(run < limit)) for run in runs]
