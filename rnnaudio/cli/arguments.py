@@ -14,6 +14,7 @@ from rnnaudio.errors import RnnaudioError
 
 NUMBERS = {int: "a whole number", float: "a number"}
 UNKNOWN = re.compile(r"(Unrecognized options: )(.*)")
+MISSING = re.compile(r"Missing from (?:rnnaudio )?(.*?): (.*)")
 SUGGESTED = re.compile(r"(?:you meant:|--help) (--[\w-]+)")  # a suggestion has its help, and where it is an option
 REGISTRY = ConstructorRegistry()
 
@@ -37,16 +38,28 @@ def parsed(read: Callable[[], Any]) -> Any:
 def _in_one_line(box: str) -> str:
     """Extract the message from a box printed by tyro, without title and help text, but with any suggestion in it.
 
-    For unknown options, tyro also lists their values as if they were options; these are left out.
+    For unknown options, tyro also lists their values as if they were options, and of missing arguments the whole help;
+    these are left out.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│]", " ", box)  # strip colours and edges
     sections = [" ".join(section.split()) for section in re.split("[─-]{4,}", plain)]  # tyro prints - without UTF-8
     message, *others = sections[1:] or sections
     message = UNKNOWN.sub(lambda unknown: unknown[1] + ", ".join(_without_values(unknown[2].split(", "))), message)
+    message = MISSING.sub(lambda missing: f"{missing[1]} needs {' and '.join(_names(missing[2]))}", message)
     hints = [other for other in others if other.startswith("Available subcommands")]
     near = [name for other in others if other.startswith("Perhaps you meant") for name in SUGGESTED.findall(other)]
     hints += [f"did you mean {' or '.join(near)}?"] if near else []
     return "; ".join([message.rstrip("."), *(hints or ["--help lists what there is"])])
+
+
+def _names(missing: str) -> list[str]:
+    """Return the arguments in a text with the help of each: ``RUN a run (required) -o X, --out X a page (required)``.
+
+    Options are returned in their long form, with their value.
+    """
+    helps = [text.strip() for text in missing.split("(required)")]
+    options = [(text, re.match(r"(?:-\w \S+, )?(--[\w-]+ \S+)", text)) for text in helps if text]
+    return [option[1] if option else text.split()[0] for text, option in options]
 
 
 def _without_values(words: list[str]) -> list[str]:
