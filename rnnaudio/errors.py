@@ -58,11 +58,11 @@ def run_command(main: Callable[[], object], name: str) -> None:
     lost and ``main`` returns, or if ``main`` raises another exception in its place, except RnnaudioError and
     BrokenPipeError.
 
-    A path that cannot be accessed (no permission, a name that is too long) ends the command with one line and status
-    2. If the reader of standard output has gone (``rnnaudio defects | head``), the command exits without a message,
-    with status 141, as after SIGPIPE. If standard output cannot be written for another reason, such as a full disk,
-    the command prints one line and exits with status 2. Text that cannot be written to standard error is lost. Control
-    characters, and characters that the terminal's encoding lacks, are printed as escapes.
+    A path that cannot be accessed (no permission, a name that is too long) and a lack of memory end the command with
+    one line and status 2. If the reader of standard output has gone (``rnnaudio defects | head``), the command exits
+    without a message, with status 141, as after SIGPIPE. If standard output cannot be written for another reason, such
+    as a full disk, the command prints one line and exits with status 2. Text that cannot be written to standard error
+    is lost. Control characters, and characters that the terminal's encoding lacks, are printed as escapes.
     """
     _make_output_printable()
     with redirect_stderr(cast(TextIO, _Forgiving(sys.stderr))), interrupt.raised(), interrupt.kept():
@@ -79,6 +79,10 @@ def run_command(main: Callable[[], object], name: str) -> None:
             sys.exit(141)
         except KeyboardInterrupt as end:
             _exit_interrupted(name, str(end))
+        except MemoryError as error:
+            said = f" ({' '.join(str(error).split())})" if str(error) else ""
+            print(f"{name}: out of memory{said}: lower its sizes, or free memory", file=sys.stderr)
+            sys.exit(2)
         except Exception as error:
             if interrupt.was_raised():  # in the middle of an import it may have become another error
                 _exit_interrupted(name)

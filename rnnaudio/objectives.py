@@ -1,5 +1,6 @@
 """Training objectives: each defines how a batch becomes an input, a target and a loss."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -97,6 +98,14 @@ class Divisible(Objective, Protocol):
         ...
 
 
+class Counted(Objective, Protocol):
+    """Interface of objectives that count the arrays which a training update holds for them, to estimate its memory."""
+
+    def activations(self, model: Layer) -> Activations:
+        """Count the arrays that a training update of ``model`` holds besides those of the model itself."""
+        ...
+
+
 @dataclass(frozen=True)
 class Strategy:
     """Mean squared error of a model's outputs for the input frames x_1..x_T; batches are frames (T+1, batch, n).
@@ -182,6 +191,20 @@ class NextCodes:
 
     def batch_size(self, codes: Array) -> Any:
         return codes.shape[1]
+
+    def activations(self, model: Layer) -> Activations:
+        """Count the arrays that a training update holds besides the model's: probabilities of all codes, per stage.
+
+        For sampled inputs these are the arrays of a second forward pass, and those of the samples.
+        """
+        codec = cast("CodeModel", model)
+        probabilities = widths(*(head.n_out for head in codec.heads))
+        held = Activations(probabilities, probabilities)
+        if not self.own_share:
+            return held
+        forward = functools.reduce(Activations.beside, (part.activations() for part in (codec.body, *codec.heads)))
+        sampling = probabilities + probabilities  # their sums, and the comparison with random numbers
+        return held.beside(Activations(forward.kept + sampling, sampling))
 
     def outcome(self, model: Layer, variables: list[Symbolic], state: State, context: Context) -> Outcome:
         (codes, *past), codec = variables, cast("CodeModel", model)
@@ -277,6 +300,10 @@ class NextSamples:
 
     def batch_size(self, codes: Array) -> Any:
         return codes.shape[1]
+
+    def activations(self, model: Layer) -> Activations:
+        """Count the arrays that a training update holds besides the model's, for the distributions."""
+        return Activations(widths(model.n_out, model.n_out), widths(model.n_out))
 
     def segments(self, segment_steps: int, codes: np.ndarray) -> list[Segment]:
         """Cut levels (n_context + T, batch, 1) into segments (views) in which ``segment_steps`` samples are predicted.

@@ -28,7 +28,10 @@ def parsed(text: str, object_pairs_hook: Callable[[list[tuple[str, Json]]], Any]
     """
     if text.count("[") + text.count("{") > MOST_NESTED and _depth(text) > MOST_NESTED:
         raise ValueError(f"tables and lists within each other, more than {MOST_NESTED}")
-    return json.loads(text, object_pairs_hook=object_pairs_hook, parse_int=_whole_number)
+    try:
+        return json.loads(text, object_pairs_hook=object_pairs_hook, parse_int=_whole_number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON from line {error.lineno}, column {error.colno}") from error
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
@@ -45,7 +48,15 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"{path} has more than {most_bytes} bytes")
-    return content.decode()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"no text in UTF-8: byte {error.start} is {content[error.start]:#04x}") from error
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Return why a file could not be read or parsed, without its name and the number of the error."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _depth(text: str) -> int:

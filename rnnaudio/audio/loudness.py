@@ -24,15 +24,22 @@ def loudness_lufs(audio: Audio, sample_rate_hz: int) -> float:
         return float(meter.integrated_loudness(np.asarray(audio, np.float64)))
 
 
-def at_loudness(audio: Audio, sample_rate_hz: int, target_lufs: float) -> tuple[Audio, float]:
-    """Scale (n,) samples to a loudness by a gain of -12 to 12 dB; returns (audio (n,) float32, gain in dB).
+def gain_to(target_lufs: float, audio: Audio, sample_rate_hz: int) -> float:
+    """Return the gain in dB, from -12 to 12, that brings (n,) samples to a loudness of ``target_lufs``.
 
-    target_lufs: the loudness in LUFS. NaN samples become 0, infinite samples full scale. The gain is 0 dB for silence,
-    and for sound too short to measure. Peaks beyond full scale are then limited
-    (:func:`rnnaudio.audio.levels.limited`); the gain returned does not include this.
+    0 dB for silence, for sound too short to measure, and for a target that is not finite.
+    """
+    difference = target_lufs - loudness_lufs(audio, sample_rate_hz)
+    return float(np.clip(difference, -MOST_GAIN_DB, MOST_GAIN_DB)) if np.isfinite(difference) else 0.0
+
+
+def at_loudness(audio: Audio, sample_rate_hz: int, target_lufs: float) -> tuple[Audio, float]:
+    """Scale (n,) samples to a loudness by the gain of :func:`gain_to`; returns (audio (n,) float32, gain in dB).
+
+    target_lufs: the loudness in LUFS. NaN samples become 0, infinite samples full scale. Peaks beyond full scale are
+    then limited (:func:`rnnaudio.audio.levels.limited`); the gain returned does not include this.
     """
     audio = np.nan_to_num(audio, posinf=1.0, neginf=-1.0)
-    difference = target_lufs - loudness_lufs(audio, sample_rate_hz)
-    gain_db = float(np.clip(difference, -MOST_GAIN_DB, MOST_GAIN_DB)) if np.isfinite(difference) else 0.0
+    gain_db = gain_to(target_lufs, audio, sample_rate_hz)
     within, _ = limited((10.0 ** (gain_db / 20.0) * audio).astype(np.float32), sample_rate_hz)
     return within, gain_db

@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> None:
         print(overview())
         return
     try:
-        call = parsed(lambda: read(arguments))
+        call = parsed(lambda: read(arguments), arguments)
     except RnnaudioError as error:
         raise RnnaudioError(with_owners(str(error)) if arguments[0] in WITH_SETTINGS else str(error)) from None
     call()

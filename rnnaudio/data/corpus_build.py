@@ -163,6 +163,7 @@ def write_corpus(
     notes += partial.all_notes()
     return CorpusSummary(
         out, sample_rate_hz, dtype, moments.mean, std, tuple(summaries), tuple(notes), tuple(left_out),
+        n_left_out_earlier=len(plan.left_out_earlier),
         unchecked=on_unchecked([one.file for one in stored.written if one.file and not one.origin]),
     )  # fmt: skip
 

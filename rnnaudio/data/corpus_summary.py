@@ -16,7 +16,7 @@ from rnnaudio.corpus_file.layout import SAMPLE_SCALE, SPLITS, blocks, text_of
 from rnnaudio.data.sources import LeftOut, as_lines
 from rnnaudio.decoder.checksums import format_without
 from rnnaudio.records import parsed
-from rnnaudio.text import visible
+from rnnaudio.text import in_shell, visible
 
 SILENCE_DBFS = -60.0
 FULL_SCALE = 0.999
@@ -68,6 +68,8 @@ class CorpusSummary:
         texts on changes made to the pieces, and on unusual pieces.
     left_out
         files and folders that are not in the corpus, with reasons.
+    n_left_out_earlier
+        number of the first entries of ``left_out`` that are from the corpora from which an edited corpus was made.
     unchecked
         sentence on the files without checksums, see :func:`on_unchecked`; empty except for a corpus just built.
     """
@@ -80,6 +82,7 @@ class CorpusSummary:
     pieces: tuple[PieceSummary, ...]
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
+    n_left_out_earlier: int = 0
     unchecked: str = ""
 
     def seconds(self, split: str) -> float:
@@ -93,7 +96,7 @@ class CorpusSummary:
         """Format the summary as a table.
 
         most_rows: maximum number of pieces, of notes, and of files left out on purpose, that are listed; None: all are
-        listed. Files that cannot be used are always listed.
+        listed. Files that cannot be used are always listed, except those left out earlier, which are counted.
         """
         total = sum(piece.seconds for piece in self.pieces)
         lines = [
@@ -115,12 +118,15 @@ class CorpusSummary:
         if most_rows is not None and len(self.pieces) > most_rows:
             lines.append(f"  ... and {len(self.pieces) - most_rows} more")
         lines += [f"  note: {note}" for note in _shortened(self.notes, most_rows)]
-        faults = [one for one in self.left_out if one.is_fault]
-        others = [one for one in self.left_out if not one.is_fault]
+        left_out = self.left_out[self.n_left_out_earlier :]
+        faults = [one for one in left_out if one.is_fault]
+        others = [one for one in left_out if not one.is_fault]
         lines += [f"  skipped: {line}" for line in _shortened(as_lines(others), most_rows)]
         if faults:
             lines.append(f"  {len(faults)} could not be used:")
             lines += [f"    {line}" for line in as_lines(faults)]
+        if self.n_left_out_earlier:
+            lines.append(f"  {self.n_left_out_earlier} left out before: rnnaudio corpus info {in_shell(self.path)}")
         lines += [f"  {self.unchecked}"] if self.unchecked else []
         return "\n".join(map(visible, lines))
 

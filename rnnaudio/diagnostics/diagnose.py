@@ -300,7 +300,7 @@ def look_at_played_function(
     Results are stored in ``measured``; the module's docstring describes the arguments.
     """
     if subject.play is None:
-        raise Unanswerable("it does not generate frame by frame from its own output")
+        raise Unanswerable("its output is sampled, and equals no prediction")
     stepped, figures = subject.stepped, measured.figures
     primes = loud_primes(subject)
     pairs = [first_frames(stepped, prime) for prime in primes.swapaxes(0, 1)]

@@ -34,3 +34,9 @@ class Activations(NamedTuple):
 def widths(*each: int) -> Counter[int]:
     """Count arrays by width, given the width of each array: ``widths(8, 8)`` is {8: 2}."""
     return Counter(each)
+
+
+def per_frame(held: Activations, n_samples: int) -> Activations:
+    """Convert counts per frame into counts per sample, for frames of ``n_samples``: widths are divided, rounded up."""
+    kept, working = (widths(*(-(-width // n_samples) for width in count.elements())) for count in held)
+    return Activations(kept, working)

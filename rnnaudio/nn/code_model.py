@@ -10,6 +10,7 @@ from rnnaudio import engine, losses
 from rnnaudio.engine import Size, Symbolic, tt
 from rnnaudio.kernels.long_term import PastStep
 from rnnaudio.kernels.step import Step
+from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.layer import Context, Layer, hide_masked
 from rnnaudio.nn.long_term import LongTermPrediction
 from rnnaudio.nn.state import State, StateSizes
@@ -101,6 +102,14 @@ class CodeModel(Layer):
 
     def initial_state(self, batch_size: Size) -> State:
         return self.body.initial_state(batch_size)
+
+    def activations(self) -> Activations:
+        """Count arrays as :meth:`Layer.activations` does, for :meth:`unroll` and for the logits of all stages."""
+        features = widths(*[self.n_features] * self.n_stages)
+        joined = widths(*(head.n_in for head in self.heads[1:]))  # the inputs of the later heads
+        parts = [self.body, *self.heads, *([self.long_term] if self.long_term else [])]
+        own = Activations(features + joined, features | joined)
+        return functools.reduce(Activations.beside, (part.activations() for part in parts), own)
 
     def step(self, x: Symbolic, state: State, context: Context) -> tuple[Symbolic, State]:
         v, y = self._parted(x, context)

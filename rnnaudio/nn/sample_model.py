@@ -1,5 +1,6 @@
 """SampleRNN, a model that predicts sound sample by sample, with tiers at several rates. Mehri et al. (2017)."""
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from rnnaudio import engine, ops
 from rnnaudio.engine import Size, Symbolic, tt
+from rnnaudio.nn.activations import Activations, per_frame, widths
 from rnnaudio.nn.feedforward import Dense
 from rnnaudio.nn.layer import Context, Layer
 from rnnaudio.nn.recurrent import GRU, LSTM
@@ -52,6 +54,14 @@ class FrameTier(Layer):
     def initial_state(self, batch_size: Size) -> State:
         return self.cell.initial_state(batch_size)
 
+    def activations(self) -> Activations:
+        """Count arrays as :meth:`Layer.activations` does, per sample: those of a frame divided by its length F."""
+        z, parts = widths(self.n_units, self.n_units), widths(self.ratio * self.n_out)
+        layers = self.input_layer, self.cell, self.output_layer
+        own = Activations(z + parts + widths(self.n_in), z + parts)
+        frame = functools.reduce(Activations.beside, (layer.activations() for layer in layers), own)
+        return per_frame(frame, self.n_samples)
+
     def unroll_frames(
         self, frames: Symbolic, above: Symbolic | None, state: State, context: Context
     ) -> tuple[Symbolic, State]:
@@ -89,6 +99,11 @@ class SampleTier(Layer):
         self.output = Dense(n_units, self.n_out, rng=rng)
         self._child("hidden", self.hidden)
         self._child("output", self.output)
+
+    def activations(self) -> Activations:
+        a, lagged = widths(self.n_units), widths(self.n_samples)
+        own = Activations(a + lagged, a + lagged)
+        return own.beside(self.hidden.activations()).beside(self.output.activations())
 
     def predict(self, windows: Symbolic, above: Symbolic, context: Context) -> Symbolic:
         """Compute the predictions y (n, batch, n_out) of n samples, with the equations of :class:`SampleTier`.
@@ -161,6 +176,11 @@ class SampleModel(Layer):
 
     def initial_state(self, batch_size: Size) -> State:
         return tuple(tier.initial_state(batch_size) for tier in self.tiers)
+
+    def activations(self) -> Activations:
+        taps = widths(self.n_taps) + widths(*[self.n_out] * 2) if self.taps is not None else widths()
+        parts = [part.activations() for part in (*self.tiers, self.samples)]
+        return functools.reduce(Activations.beside, parts, Activations(taps, taps))
 
     def unroll(
         self, x: Symbolic, state: State, context: Context, mask: Symbolic | None = None

@@ -14,7 +14,7 @@ from rnnaudio.atomic import write_atomically
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.markup import Rows, escape, paragraphs, table
 from rnnaudio.plots import Drawn
-from rnnaudio.records import read_text
+from rnnaudio.records import read_text, reason_of
 from rnnaudio.report.frame import END, page, picture
 from rnnaudio.report.players import Deck, players
 
@@ -108,7 +108,9 @@ def replace_findings(path: str | Path, findings: Findings) -> Path:
     try:
         text = read_text(path, MOST_BYTES)
     except (OSError, ValueError) as error:
-        raise RnnaudioError(f"{path} cannot be read ({error}); write it again by `rnnaudio report`") from error
+        raise RnnaudioError(
+            f"{path} cannot be read ({reason_of(error)}); write it again by `rnnaudio report`"
+        ) from error
     before, place, after = text.partition(FINDINGS)
     if place:
         after = after.partition(END_OF_FINDINGS)[2]

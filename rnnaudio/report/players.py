@@ -18,7 +18,7 @@ MOST_PIXELS = 12_000  # of the axis of time: minutes of sound are drawn closer
 APART_PIXELS = 50  # least distance of two labels of time
 STEPS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 N_KEYS = 9
-LEAST_VOTE, MOST_VOTE = 1, 5
+MARKS = {1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "excellent"}  # the scale of ITU-T P.800
 
 
 class Pressed(NamedTuple):
@@ -123,10 +123,11 @@ def _how_to_read(deck: Deck) -> str:
 
 
 def _player(number: int, name: str, clip: Pressed, is_voted_on: bool) -> str:
+    key = f' <span class="quiet">key {number}</span>' if number <= N_KEYS else ""
     wav = f'<p><a href="{escape(clip.wav)}" download>{escape(clip.wav)}</a></p>' if clip.wav else ""
     return (
-        f'<figure class="player"><figcaption><button class="choose" aria-pressed="false">{number} '
-        f"<strong>{escape(name)}</strong></button></figcaption>"
+        f'<figure class="player"><figcaption><button class="choose" aria-pressed="false">'
+        f"<strong>{escape(name)}</strong>{key}</button></figcaption>"
         f"{player(name, clip.ogg)}"
         f"{''.join(paragraphs(clip.words))}{wav}"
         f"{_vote(name) if is_voted_on else ''}</figure>\n"
@@ -135,8 +136,8 @@ def _player(number: int, name: str, clip: Pressed, is_voted_on: bool) -> str:
 
 def _vote(name: str) -> str:
     one = f'<label><input type="radio" name="vote {escape(name)}" data-clip="{escape(name)}" value='
-    marks = "".join(f'{one}"{mark}"> {mark}</label>' for mark in range(LEAST_VOTE, MOST_VOTE + 1))
-    question = f"How good is {escape(name)}? {LEAST_VOTE}: bad, {MOST_VOTE}: excellent"
+    marks = "".join(f'{one}"{mark}"> {word}</label>' for mark, word in MARKS.items())
+    question = f"How good is {escape(name)}?"
     return f'<div class="votes"><fieldset><legend>{question}</legend>{marks}</fieldset></div>'
 
 

@@ -6,19 +6,32 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from rnnaudio.audio.arrays import Codes
+from rnnaudio.nn import Layer
+from rnnaudio.objectives import Counted
 from rnnaudio.optimizers import Adam
 from rnnaudio.runs.config import RunConfig
 from rnnaudio.runs.recipe import Fitting, Recipe
 from rnnaudio.training import EarlyStopping, Limits, WarmupCosine
+from rnnaudio.training.memory import check_memory, in_bytes
 
 NEVER = 1_000_000  # patience in validations: only the limits end such a run
 
 
 class BitsConfig(RunConfig, Protocol):
-    """Protocol of the settings that :func:`fitting` reads. ``validate_every``: updates between validations."""
+    """Protocol of the settings that recipes with a loss in bits have in common, besides those of all recipes.
+
+    validate_every: updates between validations. n_steps, batch_size: frames or samples per sequence, and sequences per
+    update.
+    """
 
     @property
     def validate_every(self) -> int: ...
+
+    @property
+    def n_steps(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
 
 
 B = TypeVar("B", bound=BitsConfig)
@@ -57,6 +70,13 @@ def fitting(config: BitsConfig, patience: int = 0) -> Fitting:
         config.seed,
         warmup_cosine(config.learning_rate, config.max_updates),
     )
+
+
+def check_fits(model: Layer, objective: Counted, training: Fitting, config: BitsConfig) -> None:
+    """Print how much memory a training step needs; RnnaudioError if so much is not available."""
+    sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size}
+    memory = check_memory(model, objective, training.optimizer, segment_steps=None, **sizes)
+    print(f"a step needs about {in_bytes(memory.total)} of memory")
 
 
 def warmup_cosine(learning_rate: float, max_updates: int) -> WarmupCosine:

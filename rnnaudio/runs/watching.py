@@ -17,9 +17,10 @@ from rnnaudio import models
 from rnnaudio.audio.arrays import Floats
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owner_of
-from rnnaudio.records import parsed, read_text
+from rnnaudio.metrics import decibel
+from rnnaudio.records import parsed, read_text, reason_of
 from rnnaudio.runs.fit import describe_row
-from rnnaudio.runs.listing import row_of
+from rnnaudio.runs.listing import alive_in_words, row_of
 from rnnaudio.runs.recipe import Recipe
 from rnnaudio.runs.recipes import recipe_in
 from rnnaudio.schema import checked
@@ -121,7 +122,7 @@ def _recipe(run_dir: Path) -> tuple[Recipe, Limits]:
     try:
         record = parsed(read_text(path))
     except (OSError, ValueError) as error:
-        missing = f"{run_dir} holds no run: there is no {path.name} that can be read ({error})"
+        missing = f"{run_dir} holds no run: there is no {path.name} that can be read ({reason_of(error)})"
         raise RnnaudioError(models.refusal(run_dir) or missing) from error
     if not isinstance(record, dict):
         raise RnnaudioError(f"{run_dir} holds no run: {path.name} is no table; name another folder")
@@ -134,7 +135,10 @@ def _recipe(run_dir: Path) -> tuple[Recipe, Limits]:
 
 def _ended(run_dir: Path) -> str:
     row = row_of(run_dir, "")
-    return "; ".join(filter(None, (row.state or "no checkpoint was saved", row.note)))
+    validation = f"validation {row.validation}" if row.validation else ""
+    alive = alive_in_words(row.alive_seconds, row.of_seconds)
+    sound = f"its sound stays alive for {alive}{f', then it {row.death}' if row.death else ''}" if alive else ""
+    return "; ".join(filter(None, (row.state or "no checkpoint was saved", row.note, validation, sound)))
 
 
 def as_text(run_dir: Path, recipe: Recipe, rows: Sequence[Row], columns: int, lines: int, limits: Limits) -> str:
@@ -155,7 +159,7 @@ def as_text(run_dir: Path, recipe: Recipe, rows: Sequence[Row], columns: int, li
     seen = f"update {last['updates']}{of} after {duration(last['seconds'])}{time_left}, {len(rows)} validations"
     lowest = f"; lowest: {recipe.in_words(best['valid'])} at update {best['updates']}" if best else ""
     n_lines = min(max(lines - AROUND, LEAST_LINES), MOST_LINES)
-    drawn = curve(rows, max(columns - LABEL - 1, LEAST_COLUMNS), n_lines)
+    drawn = curve(rows, max(columns - LABEL - 1, LEAST_COLUMNS), n_lines, in_decibel=recipe.decibel)
     return "\n".join([head, seen + lowest, "", *drawn, "", *(describe_row(recipe, row) for row in rows[-LAST_ROWS:])])
 
 
@@ -168,15 +172,18 @@ def _untried(run_dir: Path) -> int:
     return left if isinstance(left, int) else 0
 
 
-def curve(rows: Sequence[Row], columns: int, lines: int) -> list[str]:
+def curve(rows: Sequence[Row], columns: int, lines: int, *, in_decibel: bool = False) -> list[str]:
     """Plot the validation loss (``*``) and the training loss (``.``) over the updates as lines of text with axes.
 
-    columns, lines: size of the plot without axes and labels, in characters. The vertical range is that of the
+    columns, lines: size of the plot without axes and labels, in characters. in_decibel: True to plot 10 log10 of the
+    losses, with labels in dB. The vertical range is that of the
     validation losses, without the first tenth of them, which would flatten the rest; losses outside it are put at
     the edge. If several validations fall into one column, the last is shown. Losses that are not finite are left out.
     """
     updates = np.array([row["updates"] for row in rows], float)
-    losses = {TRAINING: _losses(rows, "train"), VALIDATION: _losses(rows, "valid")}
+    losses = {mark: _losses(rows, name) for mark, name in ((TRAINING, "train"), (VALIDATION, "valid"))}
+    if in_decibel:
+        losses = {mark: decibel(values) for mark, values in losses.items()}
     later = losses[VALIDATION][len(rows) // 10 :]
     finite = later[np.isfinite(later)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
@@ -187,7 +194,8 @@ def curve(rows: Sequence[Row], columns: int, lines: int) -> list[str]:
             if np.isfinite(value):
                 share = (value / 2 - low / 2) / (high / 2 - low / 2) if high / 2 > low / 2 else 0.5  # no overflow
                 grid[lines - 1 - round((lines - 1) * min(max(share, 0.0), 1.0)), column] = mark
-    labels = {0: f"{high:.4g}", lines - 1: f"{low:.4g}"}
+    unit = " dB" if in_decibel else ""
+    labels = {0: f"{high:.4g}{unit}", lines - 1: f"{low:.4g}{unit}"}
     drawn = [f"{labels.get(k, ''):>{LABEL - 2}} |{''.join(line).rstrip()}" for k, line in enumerate(grid)]
     end = f"{updates.max():.0f} updates"
     return [*drawn, f"{'':>{LABEL - 2}} +{'-' * columns}", f"{'':>{LABEL}}0{end:>{columns - 1}}"]

@@ -10,7 +10,7 @@ from rnnaudio.errors import RnnaudioError
 from rnnaudio.nn import Layer
 from rnnaudio.nn.activations import Activations, widths
 from rnnaudio.nn.layer import flatten
-from rnnaudio.objectives import Strategy
+from rnnaudio.objectives import Counted
 from rnnaudio.optimizers import Optimizer
 from rnnaudio.training.available import available_bytes
 
@@ -55,7 +55,7 @@ class StepMemory(NamedTuple):
 
 
 def step_memory(
-    model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
+    model: Layer, objective: Counted, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
 ) -> StepMemory:
     """Estimate the memory of a training step on a batch of ``batch_size`` sequences of ``n_steps`` frames.
 
@@ -81,29 +81,37 @@ def step_memory(
 
 
 def check_memory(
-    model: Layer, objective: Strategy, optimizer: Optimizer, *, n_steps: int, batch_size: int, segment_steps: int = 0
+    model: Layer,
+    objective: Counted,
+    optimizer: Optimizer,
+    *,
+    n_steps: int,
+    batch_size: int,
+    segment_steps: int | None = 0,
 ) -> StepMemory:
     """Return the result of :func:`step_memory` for these arguments, if so much memory is available.
 
-    RnnaudioError, with advice, if less than the estimate plus 256 MiB for other needs is available. There is no check
-    if the available memory is unknown.
+    ``segment_steps`` is None if the training cannot be cut into segments. RnnaudioError, with advice, if less than the
+    estimate plus 256 MiB for other needs is available. There is no check if the available memory is unknown.
     """
 
     def memory(segment: int) -> StepMemory:
         sizes = {"n_steps": n_steps, "batch_size": batch_size, "segment_steps": segment}
         return step_memory(model, objective, optimizer, **sizes)
 
-    needed, available = memory(segment_steps), available_bytes()
+    needed, available = memory(segment_steps or 0), available_bytes()
     if available is None or needed.total + RESERVE <= available:
         return needed
-    segment = math.isqrt(n_steps - 1) + 1
-    less = memory(segment)
-    in_segments = f"--segment-steps {segment} needs about {in_bytes(less.total)}"
-    fits = less.total + RESERVE <= available
-    advice = f", or train in segments: {in_segments}" if fits else f"; segments alone are not enough ({in_segments})"
+    advice = ""
+    if segment_steps is not None:
+        segment = math.isqrt(n_steps - 1) + 1
+        less = memory(segment)
+        in_segments = f"--segment-steps {segment} needs about {in_bytes(less.total)}"
+        fits = less.total + RESERVE <= available
+        advice = f", or train in segments: {in_segments}" if fits else f"; segments alone do not do ({in_segments})"
     raise RnnaudioError(
         f"a training step needs about {in_bytes(needed.total)} of memory and {in_bytes(RESERVE)} for the rest, but "
-        f"{in_bytes(available)} are available: lower batch_size ({batch_size}) or n_steps ({n_steps})"
+        f"{in_bytes(available)} are available: lower --batch-size ({batch_size}) or --n-steps ({n_steps})"
         f"{advice}"
     )
 

@@ -94,7 +94,8 @@ def test_a_run_leaves_sound_pictures_and_figures(folder):
 def test_every_figure_and_table_of_the_report_is_explained(folder):
     page = (folder / "run/report.html").read_text()
     named = re.findall(r"<figcaption><strong>(.*?)</strong><p>.+?</p></figcaption>", page)
-    named += re.findall(r"<strong>([^<]*)</strong></button></figcaption><audio[^>]*></audio><p>.+?</p>", page)
+    key = "(?: <span[^>]*>key .</span>)?"
+    named += re.findall(rf"<strong>([^<]*)</strong>{key}</button></figcaption><audio[^>]*></audio><p>.+?</p>", page)
     named += [heading for heading in re.findall(r"<h2>(.*?)</h2>\n<p>", page) if heading != "Sounds"]
     assert sorted(named) == sorted({*EXPLANATIONS, *OF_FRAMES} - {"codec alone"})  # which runs over codes have
     assert page.count("<figure>") == 4 and page.count('<figure class="player">') == 2 and page.count("<table>") == 3
@@ -359,13 +360,33 @@ def test_training_that_diverges_in_finite_numbers_says_so_and_ends_with_status_3
     assert status == 0 and "is damaged or no checkpoint" in err and err.count("taken instead") == 1
 
 
+@pytest.mark.parametrize("recipe", ["codes", "samples"])
+def test_a_step_of_codes_or_samples_that_does_not_fit_is_refused(folder, monkeypatch, command, recipe):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 8_000_000_000)
+    out = folder / "too-large"
+    status, _, err = command("train", folder / "corpus.h5", out, "--recipe", recipe, "--batch-size", 1_000_000)
+    assert status == 2 and not out.exists()
+    assert re.search(r"needs about [\d.]+ GB.*8.0 GB are available: lower --batch-size \(1000000\) or --n-steps", err)
+    assert "segment" not in err and len([line for line in err.splitlines() if line.startswith("rnnaudio:")]) == 1
+
+
+def test_memory_that_runs_out_ends_a_command_with_one_line(folder, monkeypatch, command):
+    def exhausted(*arguments, **options):
+        return np.empty(1 << 55)
+
+    monkeypatch.setattr("rnnaudio.runs.listing.rows_in", exhausted)
+    status, out, err = command("runs", folder)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith("rnnaudio: out of memory (Unable to allocate") and err.endswith("or free memory\n")
+
+
 def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(folder, monkeypatch, command):
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
     out = folder / "too-large"
     status, _, err = command("train", folder / "corpus.h5", out, *SMALL)
     assert status == 2 and not out.exists()
     assert len(err.splitlines()) == 1
-    assert re.search(r"needs about \d+ MB.*1 MB are available: lower batch_size \(2\) or n_steps \(5\)", err)
+    assert re.search(r"needs about \d+ MB.*1 MB are available: lower --batch-size \(2\) or --n-steps \(5\)", err)
 
 
 @pytest.mark.slow

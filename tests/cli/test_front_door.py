@@ -121,7 +121,9 @@ def test_help_has_no_markup(command):
         (["--fast", "3"], "Unrecognized options: --fast; --help"),
         (["--learning-rat", "3"], "Unrecognized options: --learning-rat; did you mean --learning-rate?"),
         (["--n-unit", "3"], "Unrecognized options: --n-unit; did you mean --n-units or --units?"),
-        (["twice"], "Unrecognized options: twice; --help"),
+        (["twice"], "an argument too many: twice; --help"),
+        (["twice", "thrice", "--n-codes", "9"], "of --recipe codes; arguments too many: twice, thrice; --help"),
+        (["--second", "3"], "Unrecognized options: --second; --help"),  # other commands have --seconds
     ],
 )
 def test_an_option_of_another_recipe_is_told(command, arguments, expected):

@@ -73,6 +73,8 @@ def test_added_pieces_fill_up_the_splits_and_the_old_ones_stay(tmp_path, corpus,
     for split, share in (("train", 0.8), ("valid", 0.1), ("test", 0.1)):
         assert summary.seconds(split) / total == pytest.approx(share, abs=0.03)
     assert set(notes) <= set(lines(corpus, "notes")) and any("'offset': a constant" in note for note in notes)
+    assert f"1 left out before: rnnaudio corpus info {corpus}" in str(summary)
+    assert "1 could not be used" in str(summary)
     first, (name, reason, is_fault) = lines(corpus, "left_out")
     assert first == left_out[0] and name.endswith("other.wav") and reason.startswith("not readable") and is_fault
     with AudioCorpus.open(corpus) as opened:

@@ -571,9 +571,9 @@ def test_a_long_list_and_one_that_is_no_json_are_refused(files, tmp_path):
     pack = rezipped(tmp_path / "x.zip", {"pack.json": bytes(200_000), **files})
     assert "its pack.json has 200000 bytes" in refusal(pack, tmp_path)
     pack = rezipped(tmp_path / "x.zip", {"pack.json": b"{", **files})
-    assert "is damaged or no pack: JSONDecodeError" in refusal(pack, tmp_path)
+    assert "is damaged or no pack: not JSON from line 1, column 2" in refusal(pack, tmp_path)
     pack = rezipped(tmp_path / "x.zip", {"pack.json": b"[" * 50_000, **files})
-    assert "is damaged or no pack: ValueError tables and lists within each other" in refusal(pack, tmp_path)
+    assert "is damaged or no pack: tables and lists within each other" in refusal(pack, tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["checkpoint.safetensors", "prime.safetensors"])

@@ -125,6 +125,15 @@ def ends(study):
     return [(row["state"], row["value"], row["reason"]) for row in rows]
 
 
+@pytest.mark.parametrize("mark", ["checkpoint.safetensors", "sweep.json"])
+def test_a_folder_of_other_runs_is_not_taken_for_a_sweep(opened, tmp_path, mark):
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    (tmp_path / "runs/mine" / mark).write_text("x")
+    with pytest.raises(RnnaudioError, match=r"holds other runs \(mine\): name a new folder, such as .*runs/sweep"):
+        opened(out="runs")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mine"]
+
+
 # ---------------------------------------------------------------- real runs
 
 

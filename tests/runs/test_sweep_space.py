@@ -131,7 +131,8 @@ def test_a_grid_has_every_point_once(space):
 
 def test_the_number_of_trials(space):
     assert space("n_trials = 7", "").n_trials == 20
-    assert "n_trials is -1; expected 0 to 10000" in refused(space, "n_trials = 7", "n_trials = -1")
+    for none in (-1, 0):
+        assert f"n_trials is {none}; expected 1 to 10000" in refused(space, "n_trials = 7", f"n_trials = {none}")
     few = ("log = true", "step = 0.0999", 'n_trials = 7', 'sampler = "grid"\nn_trials = 9000')
     assert refused(space, *few).startswith("n_trials is 9000, but the grid has 1440 points; lower it")
     many = ("high = 12", "high = 12000", "log = true", "step = 0.0999", 'n_trials = 7', 'sampler = "grid"')

@@ -115,7 +115,24 @@ def test_each_validation_is_a_line_until_the_owner_ends(run_dir, capsys):
     owner.__enter__()
     watch(run_dir, 0.5, on_terminal=False, wait=wait)
     expected = [describe_row(FRAMES, json.loads(line)) for line in lines]
-    assert capsys.readouterr().out.splitlines() == [*expected, f"{run_dir}: complete"] and waits == [0.5] * 3
+    *printed, end = capsys.readouterr().out.splitlines()
+    assert printed == expected and waits == [0.5] * 3
+    lowest = min(json.loads(line)["valid"] for line in lines)
+    assert end == f"{run_dir}: complete; validation {10 * np.log10(lowest):.2f} dB"
+
+
+def test_the_end_of_a_run_with_a_report_tells_how_long_its_sound_lived(run_dir, capsys):
+    summary = {"alive_seconds": 0.8, "of_seconds": 10.0, "death": "fell silent", "validation_loss": 0.1}
+    (run_dir / "summary.json").write_text(json.dumps(summary))
+    watch(run_dir, 1.0, on_terminal=False)
+    end = "validation -10.00 dB; its sound stays alive for 0.8 of 10 s, then it fell silent"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{run_dir}: complete; {end}"
+
+
+def test_losses_in_decibels_are_drawn_at_their_logarithms():
+    drawn = curve(rows([1.0, 0.1, 0.01]), columns=41, lines=3, in_decibel=True)
+    at = [next(k for k, mark in enumerate(line) if mark == "*") - 12 for line in drawn[:3]]
+    assert at == [13, 27, 40] and drawn[0].startswith("      0 dB |") and drawn[2].startswith("    -20 dB |")
 
 
 def test_on_a_terminal_the_state_is_drawn(run_dir, capsys):
@@ -123,7 +140,7 @@ def test_on_a_terminal_the_state_is_drawn(run_dir, capsys):
     out = capsys.readouterr().out
     follower = Follower(run_dir)
     text = as_text(run_dir, FRAMES, follower.read(), 80, 24, Limits(3, TINY.minutes))
-    assert out == f"{CLEAR}{text}\n{run_dir}: complete\n"
+    assert out.startswith(f"{CLEAR}{text}\n{run_dir}: complete; validation ")
     assert "no process writes to it" in text and "3 validations; lowest: " in text
     assert re.search(rf"^update 3 of 3 after .* s of {duration(60 * TINY.minutes)}, 3 validations", text, re.MULTILINE)
     without = as_text(run_dir, FRAMES, follower.rows, 80, 24, Limits(0, np.inf))
@@ -147,7 +164,7 @@ def test_a_choice_of_how_to_play_is_shown_while_it_goes_on(run_dir):
 
 def test_the_command(run_dir, tmp_path, command):
     status, out, _ = command("watch", run_dir)
-    assert status == 0 and out.endswith(f"{run_dir}: complete\n") and out.count("updates") == 3
+    assert status == 0 and f"\n{run_dir}: complete; validation " in out and out.count("updates") == 3
     every = (run_dir, "--every")
     bad = {(tmp_path,): "holds no run", (*every, 0): "--every is 0; expected more", (*every, "inf"): "a day at most"}
     for arguments, words in bad.items():

@@ -3,12 +3,14 @@
 import dataclasses
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rnnaudio import engine
 from rnnaudio.data import Batch
+from rnnaudio.data.code_batches import CodeBatch
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.kernels import buffers
 from rnnaudio.nn import (
@@ -31,9 +33,14 @@ from rnnaudio.nn import (
     Sum,
 )
 from rnnaudio.nn.activations import Activations, widths
-from rnnaudio.objectives import predict_next
+from rnnaudio.objectives import NextSamples, predict_next
 from rnnaudio.optimizers import SGD, Adam, RMSprop
+from rnnaudio.runs.codes import model as codes
+from rnnaudio.runs.codes.batches import objective as codes_objective
+from rnnaudio.runs.codes.config import CodesConfig
 from rnnaudio.runs.frames.config import FramesConfig, ModelConfig
+from rnnaudio.runs.samples import model as samples
+from rnnaudio.runs.samples.config import SamplesConfig
 from rnnaudio.training import SegmentedTrainStep, TrainStep, available, memory
 from rnnaudio.training.memory import check_memory, in_bytes, step_memory
 
@@ -213,6 +220,54 @@ def peak_of(step, n_steps):
     return peak
 
 
+def code_model(**settings):
+    rng = np.random.default_rng(0)
+    config = CodesConfig(n_units=64, head_units=32, n_codes=100, n_components=20, max_updates=9, **settings)
+    codec = SimpleNamespace(
+        n_features=20, n_codes=100, n_stages=config.n_stages, stages=rng.standard_normal((config.n_stages, 100, 20)),
+        deviations=np.ones(20), stft=SimpleNamespace(rate=lambda: 16_000, hop_samples=512),
+    )  # fmt: skip
+    levels = rng.integers(0, 100, (65, 64, config.n_stages))
+    return codes.build_model(config, codec), codes_objective(config), levels
+
+
+def levels_model(**settings):
+    config = SamplesConfig(n_units=64, n_taps=0, **settings)
+    model = samples.build_model(config, samples.Facts(peak=1.0, deviation=1.0, unit=1.0))
+    levels = np.random.default_rng(0).integers(0, 256, (model.n_context + 512, 16, 1))
+    return model, NextSamples(model.n_context), levels
+
+
+@pytest.mark.slow
+@not_on_theano
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: code_model(n_stages=1),
+        lambda: code_model(n_stages=2, n_layers=3),
+        lambda: code_model(n_stages=1, own_share=0.3),
+        lambda: code_model(n_stages=1, attention_seconds=2.0),
+        lambda: levels_model(),
+        lambda: levels_model(readout="categorical", cell="lstm"),
+    ],
+    ids=["codes", "two stages, three layers", "sampled inputs", "attention", "samples", "categorical, LSTM"],
+)
+def test_models_of_codes_and_samples_take_the_memory_that_was_predicted(made):
+    model, objective, levels = made()
+    n_context = getattr(model, "n_context", 1)
+    step = TrainStep(model, objective, Adam(), seed=0)
+    batch = CodeBatch(levels, np.ones(levels.shape[1], bool))
+    step(batch, None, learning_rate=1e-3, update=0)
+    buffers.clear()
+    tracemalloc.start()
+    step(batch, None, learning_rate=1e-3, update=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    sizes = {"n_steps": len(levels) - n_context, "batch_size": levels.shape[1]}
+    told = step_memory(model, objective, Adam(), **sizes)
+    assert 0.9 <= (told.activations + told.states) / peak <= 1.5
+
+
 @pytest.mark.slow
 @not_on_theano
 def test_memory_in_segments_grows_with_the_root_of_the_steps():
@@ -242,15 +297,20 @@ def test_what_is_needed_what_is_there_and_what_to_do(monkeypatch):
         check(monkeypatch, 24 * GIGA)
     message = str(caught.value)
     assert "needs about 63.1 GB" in message and "24.0 GB are available" in message
-    assert "lower batch_size (64) or n_steps (32000)" in message
+    assert "lower --batch-size (64) or --n-steps (32000)" in message
     cut = check(monkeypatch, 24 * GIGA, segment_steps=179)
     assert f"--segment-steps 179 needs about {in_bytes(cut.total)}" in message
     assert cut.total < 6 * GIGA
 
 
 def test_too_little_for_segments_too(monkeypatch):
-    with pytest.raises(RnnaudioError, match=r"n_steps \(32000\); segments alone are not enough"):
+    with pytest.raises(RnnaudioError, match=r"n-steps \(32000\); segments alone do not do"):
         check(monkeypatch, 1 * GIGA, segment_steps=179)
+
+
+def test_no_segments_are_advised_where_there_are_none(monkeypatch):
+    with pytest.raises(RnnaudioError, match=r"--n-steps \(32000\)$"):
+        check(monkeypatch, 1 * GIGA, segment_steps=None)
 
 
 @pytest.mark.parametrize("n_bytes", [None, 100 * GIGA])

@@ -49,7 +49,7 @@ def codes_page(run: CodesRun, corpus: AudioCorpus, sound: Sound) -> Page:
     stretch = corpus.standardise(np.concatenate([sound.prime, sound.original]))
     return Page(
         title=f"Music over {codec.n_codes} codes",
-        figure=f"{figure} (a guess among all codes: {guess})",
+        figure=f"{figure} ({_lowest(run, bits)}a guess among all codes: {guess})",
         about=ABOUT + spoilt,
         summary={
             "codes": codec.n_codes,
@@ -69,6 +69,14 @@ def codes_page(run: CodesRun, corpus: AudioCorpus, sound: Sound) -> Page:
         explanations={CHOICE: RULE.format(scale=_scale(playing)), **({BEAT: ABOUT_BEAT} if beat else {})},
         last_loss=None if playing.parameters == "best" else bits,
     )
+
+
+def _lowest(run: CodesRun, bits: float | None) -> str:
+    """Return a remark on the lowest validation loss, if it is below that of the parameters played; else empty."""
+    lowest = run.best_validation_loss
+    if bits is None or lowest is None or not round(lowest, 3) < bits:
+        return ""
+    return f"the last parameters, which it plays with; the lowest was {lowest:.3f}; "
 
 
 def _rounded(share: float) -> float | None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from rnnaudio.data import AudioCorpus
 from rnnaudio.data.codec import Codec
 from rnnaudio.diagnostics.subject import Subject
-from rnnaudio.runs.bits import BitsRecipe, bits_by_counts, fitting
+from rnnaudio.runs.bits import BitsRecipe, bits_by_counts, check_fits, fitting
 from rnnaudio.runs.codes.batches import objective, training_batches, validation_windows
 from rnnaudio.runs.codes.ceiling import in_range_through
 from rnnaudio.runs.codes.choice import choose
@@ -88,18 +88,20 @@ class CodesRecipe(BitsRecipe[CodesConfig]):
         The training split is encoded as it is and in each transposition of the config, the validation split as it is.
         The share of the variance that the codec loses is printed. It is a share of the variance of the music on which
         the codec was fitted or, if ``run_dir`` holds a run on other music, of the training music in ``corpus``.
-        RnnaudioError for pieces too short or too few.
+        RnnaudioError for pieces too short or too few, or if a training step needs more memory than is available.
         """
         codec = kept_codec(run_dir, corpus) if run_dir else fitted_codec(config, corpus)
         print(f"codec: {config.n_stages} x {config.n_codes} codes leave {100 * codec.lost:.0f} % of the variance")
+        model, training = build_model(config, codec), fitting(config, config.patience)
+        check_fits(model, objective(config), training, config)
         sequences = training_codes(corpus.train, codec, config)
         validation = validation_windows(config, codec, corpus.valid)
         return Prepared(
-            build_model(config, codec),
+            model,
             objective(config),
             training_batches(config, codec, sequences),
             validation,
-            fitting(config, config.patience),
+            training,
             corpus.train.pieces,
             bits_by_counts(sequences, validation),
             files={CODEC: saved_codec(codec)},

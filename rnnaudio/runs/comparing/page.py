@@ -18,7 +18,7 @@ from rnnaudio.text import in_shell
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ABOUT = (
-    "All go on from the same prime, and all are equally loud by ITU-R BS.1770, as far as 12 dB of gain can make them. "
+    "All continue the same prime. After it all are equally loud by ITU-R BS.1770, as far as 12 dB of gain allow. "
     "How long one sounds like music is measured, by the music of its own corpus, and nobody listened. Listen yourself."
 )
 COMPARABLE = (
@@ -26,8 +26,8 @@ COMPARABLE = (
     "the same music, with the same target and scale; otherwise it is another quantity. Seconds alive can be compared."
 )
 ABOUT_BLIND = (
-    "All go on from the same prime, and are about equally loud. Which is which is in the key, a file that belongs to "
-    "whoever made this page; one may be the recording itself. Vote for each, save the votes and send the file back."
+    "All continue the same prime, and are about equally loud after it. Which is which is in the key, a file that belongs "
+    "to whoever made this page; one may be the recording itself. Vote for each, save the votes and send the file back."
 )
 
 
@@ -87,7 +87,7 @@ def _in_words(entry: Entry, life: Alive | None) -> str:
 def _alive(life: Alive | None) -> str:
     if life is None:
         return "not measured, for its corpus is not there"
-    return f"{life.seconds:.1f} s" + (f", then it {life.reason}" if life.fault else "")
+    return f"{life.seconds:.1f} s, then it {life.reason}" if life.fault else f"all {life.seconds:.1f} s"
 
 
 def _as_row(entry: Entry, life: Alive | None) -> dict[str, object]:
@@ -107,7 +107,8 @@ def _as_row(entry: Entry, life: Alive | None) -> dict[str, object]:
 def _settings(entries: Sequence[Entry], recipe: str, *, differing: bool) -> list[dict[str, object]]:
     """Make rows of settings: those that differ, with the value of each run, or those in common, with one value."""
     rows = [entry.row for entry in entries if entry.recipe.name == recipe]
-    names = [name for name in rows[0].settings if (name in rows[0].differing) == differing]
+    all_names = dict.fromkeys(name for row in rows for name in row.settings)  # a cell has options of its own
+    names = [name for name in all_names if any(name in row.differing for row in rows) == differing]
     if differing:
         return [{"setting": name, **{row.name: str(row.settings.get(name, "")) for row in rows}} for name in names]
     return [{"setting": name, "value": str(rows[0].settings[name])} for name in names]

@@ -8,7 +8,8 @@ import numpy as np
 from rnnaudio.audio import resample
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.clip import Clip
-from rnnaudio.audio.loudness import at_loudness, loudness_lufs
+from rnnaudio.audio.levels import limited
+from rnnaudio.audio.loudness import gain_to, loudness_lufs
 from rnnaudio.data import AudioCorpus
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.metrics import Alive, alive_seconds
@@ -18,6 +19,8 @@ from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.judging import judge, prime_and_continuation
 from rnnaudio.runs.primes import Primes
 from rnnaudio.text import visible
+
+SET_IN_SECONDS = 0.05
 
 
 class Asked(NamedTuple):
@@ -67,9 +70,24 @@ def stretch_of(entries: Sequence[Entry], asked: Asked) -> Stretch:
         except (RnnaudioError, OSError):
             continue
         print(f"prime: {stretch.seconds:.3g} s of the test split of {visible(corpus.path)}", flush=True)
+        for note in notes_on(stretch, asked):
+            print(f"note: {note}", flush=True)
         return stretch
     gone = entries[0].run.record["config"]["corpus"]["path"]
     raise RnnaudioError(f"no prime: no corpus of these runs is where it was ({gone}); name one with --prime-file")
+
+
+def notes_on(stretch: Stretch, asked: Asked) -> list[str]:
+    """Return notes on a stretch of a corpus in which the prime, or its continuation, is shorter than was asked."""
+    notes = []
+    if asked.prime_seconds is not None and stretch.seconds < asked.prime_seconds - 0.01:
+        notes.append(f"no test piece has {asked.prime_seconds:g} s: the prime has {stretch.seconds:.3g} s")
+    going_on = len(stretch.original) / stretch.sample_rate_hz
+    if not going_on:
+        notes.append("its piece ends with the prime: the recording is left out; a shorter --prime-seconds keeps it")
+    elif going_on < asked.seconds - 0.01:
+        notes.append(f"its piece goes on for {going_on:.3g} s only: so long is the recording")
+    return notes
 
 
 def longest_prime(entries: Sequence[Entry]) -> float:
@@ -97,9 +115,9 @@ def clips_of(
     """
     clips: dict[str, Pressed] = {}
     lives: dict[str, Alive | None] = {}
-    target = loudness_lufs(np.concatenate([stretch.prime, stretch.original]), stretch.sample_rate_hz)
+    target = target_of(stretch)
     if len(stretch.original):
-        clips[RECORDING] = _clip(np.concatenate(stretch[:2]), stretch.sample_rate_hz, target)
+        clips[RECORDING] = _clip(stretch.prime, stretch.original, stretch.sample_rate_hz, target)
     for k, entry in enumerate(entries, 1):
         print(f"{k} of {len(entries)}: {visible(entry.name)}", flush=True)
         try:
@@ -107,9 +125,15 @@ def clips_of(
         except (RnnaudioError, MemoryError) as error:
             left_out.append(f"{entry.run_dir}: {error or 'too little memory'}")
             continue
-        clips[entry.name] = _clip(np.concatenate([prime, generated]), entry.run.sample_rate_hz, target)
+        clips[entry.name] = _clip(prime, generated, entry.run.sample_rate_hz, target)
         lives[entry.name] = _life(entry.run, generated, stopped, prime)
     return clips, lives
+
+
+def target_of(stretch: Stretch) -> float:
+    """Return the loudness in LUFS of the recording after the prime, or of the prime if that cannot be measured."""
+    loudness = loudness_lufs(stretch.original, stretch.sample_rate_hz)
+    return loudness if np.isfinite(loudness) else loudness_lufs(stretch.prime, stretch.sample_rate_hz)
 
 
 def continued(run: LoadedRun, stretch: Stretch, asked: Asked) -> tuple[Audio, Audio, str]:
@@ -139,10 +163,16 @@ def _life(run: LoadedRun, generated: Audio, stopped: str, prime: Audio) -> Alive
         return None if limits is None else alive_seconds(generated, run.sample_rate_hz, limits, prime)
 
 
-def _clip(audio: Audio, rate: int, target_lufs: float) -> Pressed:
-    """Make a clip of the sound at the loudness ``target_lufs``, with the gain in words.
+def _clip(prime: Audio, following: Audio, rate: int, target_lufs: float) -> Pressed:
+    """Make a clip of the prime and what follows it, with the gain of the latter in words.
 
-    The gain is 12 dB at most, so that silence stays silent.
+    The prime keeps its level, so that it is the same in all clips. What follows is brought to the loudness
+    ``target_lufs`` by a gain of 12 dB at most, so that silence stays silent. The gain sets in over 50 ms, so that it
+    makes no click. Peaks beyond full scale are limited.
     """
-    within, gain_db = at_loudness(audio, rate, target_lufs)
+    following = np.nan_to_num(following, posinf=1.0, neginf=-1.0)
+    gain_db = gain_to(target_lufs, following, rate)
+    rise = np.minimum(np.arange(1, len(following) + 1) / (SET_IN_SECONDS * rate), 1.0)
+    louder = 10.0 ** (gain_db / 20.0 * rise) * following
+    within, _ = limited(np.concatenate([prime, louder]).astype(np.float32), rate)
     return pressed(Clip(within, rate, f"Gain {gain_db:+.1f} dB."))

@@ -103,8 +103,8 @@ def free_run(measured: Measurements) -> str:
     parts = [float(np.median(part)) for part in (prime, played[:n], played[-n:])]
     levels = ["not finite" if not math.isfinite(level) else f"{round(level, 1) + 0.0:.1f} dB" for level in parts]
     line = (
-        f"free run of {len(played)} frames: prime {levels[0]}, beginning {levels[1]}, end {levels[2]} "
-        "(median level of a frame)"
+        f"free run of {len(played)} frames: prime {levels[0]}, beginning {levels[1]}, "
+        f"end {levels[2]} (median level of a frame)"
     )
     died = measured.life is not None and bool(measured.life.fault)
     does = "" if died else course(measured.figures, measured.life)  # the reason of a death says what it does
@@ -117,4 +117,5 @@ def survival_in_words(measured: Measurements) -> str:
     if life is None:
         return ""
     why = f" ({life.reason})" if life.reason else ""
-    return f"it kept sounding like music for {life.seconds:.1f} of {round(measured.figures['of_seconds'], 1):g} s{why}"
+    of = f"{round(measured.figures['of_seconds'], 1):g} s after validation music"
+    return f"it kept sounding like music for {life.seconds:.1f} of {of}{why}"

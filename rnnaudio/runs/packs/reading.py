@@ -99,7 +99,7 @@ def _extract(pack: Path, folder: Path) -> None:
     except UNREADABLE as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a place before the file
             raise RnnaudioError(f"cannot unpack {pack} to {folder.parent}: {error.strerror}; mend this") from error
-        raise _damaged(pack, f"{type(error).__name__} {error}") from error
+        raise _damaged(pack, str(error) if type(error) is ValueError else f"{type(error).__name__} {error}") from error
 
 
 def _damaged(pack: Path, why: str) -> RnnaudioError:

@@ -18,7 +18,7 @@ from rnnaudio.generation.samples import SamplePlayer
 from rnnaudio.kernels.samples import SAMPLERS
 from rnnaudio.nn import SampleModel
 from rnnaudio.objectives import NextSamples
-from rnnaudio.runs.bits import BitsRecipe, bits_by_counts, fitting
+from rnnaudio.runs.bits import BitsRecipe, bits_by_counts, check_fits, fitting
 from rnnaudio.runs.config import from_dict
 from rnnaudio.runs.continuing import LoadedRun, SamplingOptions
 from rnnaudio.runs.lengths import Need, Needs
@@ -109,7 +109,7 @@ class SamplesRecipe(BitsRecipe[SamplesConfig]):
         """Prepare a training: quantise the music, fit the linear path, build the model.
 
         With ``run_dir``, quantiser and linear path are those of the run in it. RnnaudioError for silent or too short
-        music.
+        music, or if a training step needs more memory than is available.
         """
         quantizer, known = fitted_quantizer(corpus.train, config.n_levels, config.law), facts_in(run_dir)
         if known:
@@ -117,8 +117,9 @@ class SamplesRecipe(BitsRecipe[SamplesConfig]):
             quantizer = quantizer_of(config, known)
         levels = levels_of(corpus.train, quantizer)
         facts = known or measured_facts(levels, quantizer, config.n_fitted_taps)
-        model = build_model(config, facts)
+        model, training = build_model(config, facts), fitting(config)
         n_context = model.n_context
+        check_fits(model, NextSamples(n_context), training, config)
         batches = CodeStreams(levels.sequences, config.n_steps, config.batch_size, config.seed, n_context)
         validation = windows_of(corpus.valid, quantizer, n_context, config.n_valid, config.valid_stretches)
         return Prepared(
@@ -126,7 +127,7 @@ class SamplesRecipe(BitsRecipe[SamplesConfig]):
             NextSamples(n_context),
             batches,
             validation,
-            fitting(config),
+            training,
             corpus.train.pieces,
             bits_by_counts(levels.sequences, validation, n_context),
             {"facts": dataclasses.asdict(facts)},

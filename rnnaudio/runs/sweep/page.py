@@ -13,6 +13,7 @@ from rnnaudio.audio.clip import Clip
 from rnnaudio.errors import RnnaudioError
 from rnnaudio.lock import owned_file
 from rnnaudio.markup import Link
+from rnnaudio.metrics import decibel
 from rnnaudio.plots import Coordinate
 from rnnaudio.report import Deck, write_report
 from rnnaudio.runs.config import shown
@@ -167,11 +168,14 @@ def _cells(study: Study, row: Mapping[str, Any]) -> dict[str, object]:
 
 def _plotted(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
     """Plot the pictures; return their paths by caption, without those for which there are too few trials."""
-    complete = [row for row in rows if row["state"] == "complete"]
+    complete: Sequence[Mapping[str, Any]] = [row for row in rows if row["state"] == "complete"]
     if not complete:
         return {}
     space, out = study.space, study.out
     quantity, lowest_is_best = quantity_of(space), space.objective.direction == "minimize"
+    if is_in_decibel(space):
+        quantity = f"lowest validation loss in dB ({recipe_named(space.recipe).quantity})"
+        complete, rows = in_decibel_of(complete), in_decibel_of(rows)
     by_number = sorted(rows, key=lambda row: row["number"])
     pictures = {
         HISTORY: plots.for_page(
@@ -191,6 +195,16 @@ def _plotted(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Path]
         draw = partial(plots.importances_figure, shares, quantity=quantity)
         pictures[IMPORTANCE] = plots.for_page(draw, out / "importances.png")
     return pictures
+
+
+def is_in_decibel(space: Space) -> bool:
+    """Return True if the objective is a loss that is shown in decibels."""
+    return space.sweep.objective == VALIDATION and recipe_named(space.recipe).decibel
+
+
+def in_decibel_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return copies of the rows with their values, if they have one, in decibels."""
+    return [dict(row) if row["value"] is None else {**row, "value": float(decibel(row["value"]))} for row in rows]
 
 
 def _coordinate(one: Range) -> Coordinate:

@@ -28,7 +28,7 @@ class SweepConfig:
     """All settings of a sweep, the table ``[sweep]``."""
 
     objective: str = VALIDATION  # what is compared: validation, seconds_alive, or bits (recipe codes)
-    n_trials: int = 0  # number of runs; 0: 20, and for the sampler grid all points
+    n_trials: int | None = None  # number of runs; left out: 20, and for the sampler grid all points
     sampler: Literal["tpe", "random", "grid"] = "tpe"  # tpe learns from the trials before; grid takes every point once
     seed: int = 2016  # seed of the sampler; that of the runs is a setting of theirs
     pruner: Literal["median", "successive_halving"] | None = None  # ends trials whose validations are behind
@@ -36,8 +36,8 @@ class SweepConfig:
     warmup_validations: int = 0  # validations of each trial before the pruner median may end it
 
     def __post_init__(self) -> None:
-        if not 0 <= self.n_trials <= MOST_TRIALS:
-            raise RnnaudioError(f"n_trials is {self.n_trials}; expected 0 to {MOST_TRIALS}")
+        if self.n_trials is not None and not 1 <= self.n_trials <= MOST_TRIALS:
+            raise RnnaudioError(f"n_trials is {self.n_trials}; expected 1 to {MOST_TRIALS}, or none for the default")
         for name in ("startup_trials", "warmup_validations"):
             if getattr(self, name) < 0:
                 raise RnnaudioError(f"{name} is {getattr(self, name)}; expected 0 or more")

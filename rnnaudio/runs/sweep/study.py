@@ -252,6 +252,9 @@ def _mark(out: Path, url: str) -> Mark:
         found = next((name for name in taken if (out / name).exists()), None)
         if found:
             raise RnnaudioError(f"{out / found} is there, but no {MARK}: it is not of a sweep; name another folder")
+        other = next((one for one in sorted(out.glob("*/")) if checkpoint.exists(one) or (one / MARK).exists()), None)
+        if other:
+            raise RnnaudioError(f"{out} holds other runs ({other.name}): name a new folder, such as {out / 'sweep'}")
         return Mark(study=out.resolve().name or "sweep", storage=kind, folder=secrets.token_hex(8))
     try:
         mark: Mark = checked(parsed(path.read_text(encoding="utf-8")), Mark, "")

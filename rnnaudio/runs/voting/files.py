@@ -77,7 +77,8 @@ def ballots(files: Sequence[Path], page: str, checked: Callable[[str, Any], V]) 
             if ballot.voter and ballot.voter in voters:
                 raise RnnaudioError(f"{visible(ballot.voter)} has voted already")
         except (RnnaudioError, OSError) as error:
-            left_out.append(f"{file}: {error}")
+            reason = str(error)
+            left_out.append(reason if reason.startswith(str(file)) else f"{file}: {reason}")
             continue
         voters.add(ballot.voter)
         read_so_far.append(ballot)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnaudio.errors import RnnaudioError
-from rnnaudio.report.players import LEAST_VOTE, MOST_VOTE
+from rnnaudio.report.players import MARKS
 from rnnaudio.runs.voting.files import ballots
 from rnnaudio.text import visible
 
@@ -73,8 +73,8 @@ def count_ratings(page: str, clips: Mapping[str, str], files: Sequence[Path]) ->
     """
 
     def checked(letter: str, vote: Any) -> int:
-        if letter not in clips or type(vote) is not int or not LEAST_VOTE <= vote <= MOST_VOTE:
-            expected = f"a vote of {LEAST_VOTE} to {MOST_VOTE} on one of {', '.join(clips)}"
+        if letter not in clips or type(vote) is not int or vote not in MARKS:
+            expected = f"a vote of {min(MARKS)} to {max(MARKS)} on one of {', '.join(clips)}"
             raise RnnaudioError(f"got {visible(str(vote))} for {visible(letter)}, expected {expected}")
         return vote
 
