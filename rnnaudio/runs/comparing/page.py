@@ -26,8 +26,9 @@ COMPARABLE = (
     "the same music, with the same target and scale; otherwise it is another quantity. Seconds alive can be compared."
 )
 ABOUT_BLIND = (
-    "All continue the same prime, and are about equally loud after it. Which is which is in the key, a file that belongs "
-    "to whoever made this page; one may be the recording itself. Vote for each, save the votes and send the file back."
+    "All continue the same prime, and are about equally loud after it. Which is which is in the key, a file that "
+    "stays with whoever made this page; one may be the recording itself. Vote for each, save the votes and send the "
+    "file back."
 )
 
 
