@@ -287,7 +287,7 @@ EXPERIMENTS = {experiment.name: experiment for experiment in ALL}
 
 
 def find(name: str) -> Experiment:
-    """The experiment of a name; if the name is unknown, RnnaudioError suggests the nearest one."""
+    """Return the experiment of a name; RnnaudioError, with the most similar name if any, if there is none."""
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
     nearest = difflib.get_close_matches(name.replace("_", "-"), EXPERIMENTS, 1)
@@ -306,13 +306,19 @@ def as_list() -> str:
 
 
 def needs(name: str, arguments: list[str]) -> tuple[str, ...]:
-    """List the extras and data to set up before a run with these arguments; with --smoke no corpus is needed."""
+    """List the extras and data to set up before a run with these arguments; with --smoke no corpus is needed.
+
+    RnnaudioError if the name is unknown.
+    """
     wanted = ("corpus",) if name == "all" else find(name).needs
     return tuple(need for need in wanted if not ("--smoke" in arguments and need in ("corpus", "strings")))
 
 
 def notes(name: str, arguments: list[str], wanted: tuple[str, ...]) -> list[str]:
-    """Remarks for the user: one if the needs of a run, ``wanted``, are empty, one on what the run itself downloads."""
+    """Notes for the user: that there is nothing to set up, if ``wanted`` is empty, and what the run itself downloads.
+
+    wanted: the result of :func:`needs`.
+    """
     downloads = "" if name == "all" or "--smoke" in arguments else find(name).downloads
     nothing = [] if wanted else [f"make has nothing to set up for {name}"]
     return nothing + ([f"{name} downloads {downloads}, the first time it runs"] if downloads else [])

@@ -23,7 +23,13 @@ MAKES = {  # the default corpora, by the command that builds them
 
 
 def run(name: str, arguments: list[str]) -> None:
-    """Run an experiment in this process; it parses the arguments after its name, including --help, itself."""
+    """Run an experiment in this process.
+
+    arguments: those after its name on the command line. The experiment parses them itself, including --help.
+
+    RnnaudioError for an unknown name, and for a missing corpus (with the command that builds it, if it is a default
+    one); SystemExit if the experiment returns a nonzero status. Errors of the experiment are passed on.
+    """
     experiment = find(name)
     importlib.import_module("rnnaudio.engine")  # refuses a bad RNNAUDIO_ENGINE or RNNAUDIO_MODE before all else
     sys.argv = [f"{PROGRAM} {name}", *experiment.arguments, *arguments]
@@ -37,7 +43,7 @@ def run(name: str, arguments: list[str]) -> None:
 
 
 def _how_to_build(corpus: Path, experiment: Experiment) -> str:
-    """A message on a default corpus that is not there: what builds it, and how to do without."""
+    """Message for a missing default corpus: the command that builds it and, if there is a tiny form, --smoke."""
     words = f"{corpus} is not there: `{MAKES[corpus]}` builds it, in the folder of the Makefile"
     return words + ("; --smoke is a tiny form that needs no corpus" if ("--smoke",) in experiment.smoke else "")
 
@@ -58,15 +64,19 @@ def typed_command() -> str:
 
 
 def run_all(smoke: bool = False, again: bool = False) -> None:
-    """Run the experiments of the blog that have no record yet, each in a separate process, then print the table.
+    """Run the experiments of the claims table that have no record yet, then print the table.
 
-    Recorded experiments and finished runs are not computed again, so the command can be repeated after an
-    interruption. Records come with the repository.
+    These are the runs of all entries of the catalogue with a ``post``. Each runs in a separate process. Recorded runs
+    are not repeated, so the command can be given again after an interruption; a run that was interrupted in an
+    experiment with the option --resume must first be completed with that option. Records come with the repository.
 
     again
-        run recorded experiments, too; their run folders are first renamed to ``runs/NAME.before``.
+        also repeat recorded runs; the folders of all these runs are first renamed to ``runs/NAME.before``.
     smoke
-        run each experiment in its tiny form instead, on the piano in the package; nothing is recorded.
+        run the tiny forms of all experiments that have one instead; nothing is recorded.
+
+    RnnaudioError at the end if experiments failed, and at the beginning if a folder cannot be renamed (see
+    :func:`set_aside`); KeyboardInterrupt if an experiment was interrupted.
     """
     wanted = list(_tiny_forms() if smoke else _full_runs(again))
     if again and not smoke:
@@ -85,7 +95,10 @@ def run_all(smoke: bool = False, again: bool = False) -> None:
 
 
 def run_apart(name: str, arguments: tuple[str, ...]) -> bool:
-    """Run an experiment in a separate process; returns True if it succeeded."""
+    """Run an experiment in a separate process; returns True if it succeeded.
+
+    Raises KeyboardInterrupt if it was interrupted.
+    """
     started = time.monotonic()
     code = "from rnnaudio.cli import main; main()"
     command = [sys.executable, "-c", code, "experiment", "run", name, *arguments]

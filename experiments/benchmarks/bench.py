@@ -4,13 +4,13 @@
     rnnaudio bench --phases | --memory | --start
 
 The first form also compares whole models with PyTorch's (:mod:`~experiments.benchmarks.bench_models`). The others
-measure where the time of a step goes (:mod:`~experiments.benchmarks.phases`), resident memory
-(:mod:`~experiments.benchmarks.bench_memory`), and the way to the first update (:mod:`~experiments.benchmarks.start`).
+measure the phases of a step (:mod:`~experiments.benchmarks.phases`), resident memory
+(:mod:`~experiments.benchmarks.bench_memory`), and the time to the first update (:mod:`~experiments.benchmarks.start`).
 
-Every peer runs in a separate process, and its model is built once. The peers take turns of a few steps each, so that
-other load on the machine affects all of them. A figure is the median over the turns of the median within a turn; a
-ratio is the peer's time over ours in the same turn, so rnnaudio is faster where the ratio is above 1. The floor is the
-time that the step's matrix products alone would take at the measured sgemm rate of the machine.
+Every peer runs in a separate process, and its model is built once. The peers take turns of some steps each, so that
+other load on the machine affects all of them. A time is the median over the turns of the median within a turn. A ratio
+is the median of the peer's time over ours in the same turn: rnnaudio is faster where it is above 1. "of sgemm" is the
+time that the step's matrix products alone would take at the machine's measured sgemm rate, over our time.
 """
 
 import importlib.util
@@ -59,9 +59,9 @@ EXTRAS = {"torch": "bench", "torch-compiled": "bench", "jax": "jax", "scan": Non
 
 
 def gflop(point: Point, cell: str) -> float:
-    """Number of multiplications and additions, in 1e9, in all products of a training step.
+    """Number of multiplications and additions in all matrix products of a training step, in units of 1e9.
 
-    The gradient with respect to the input is not computed, nor counted.
+    The gradient with respect to the input is not computed, so it is not counted.
     """
     rows, n = point.n_steps * point.n_batch, point.n_units
     if cell == "memory-lstm":
@@ -76,7 +76,7 @@ def gflop(point: Point, cell: str) -> float:
 
 
 class Peer(Process):
-    """A process that trains layers of a cell at a point of the grid."""
+    """A process that trains layers of a cell with the sizes of a point of the grid."""
 
     def __init__(self, name: str, cell: str, point: Point):
         super().__init__(name, "bench_peers", [cell, *map(str, point)])
@@ -142,15 +142,15 @@ def measure_all(
     """Measure; print the table and, unless quick, record it with a picture.
 
     Args:
-        cells: lstm, gru, memory-lstm; all of them unless some are named.
+        cells: lstm, gru, memory-lstm; by default all of them.
         peers: torch, torch-compiled, jax, scan, theano.
         models: codes, draw, draw-attention, mnist, mnist-better, samples, samples-lstm, all against torch.
         quick: a few points of the grid, few turns; less than a minute with one peer and no models.
         name: the name of the record.
-        phases: instead, where the time of a step goes, by phase.
+        phases: instead, measure the time of a step by phase.
         threads: numbers of threads for the phases.
-        memory: instead, resident memory of training.
-        start: instead, where the time to the first update goes.
+        memory: instead, measure the resident memory of training.
+        start: instead, measure the time to the first update by phase.
         before: a record of --start to compare with.
     """
     wanted = [flag for flag, is_set in (("phases", phases), ("memory", memory), ("start", start)) if is_set]

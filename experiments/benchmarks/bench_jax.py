@@ -58,7 +58,7 @@ CELLS: dict[str, Callable[[Recurrent, Any], Any]] = {"lstm": lstm, "gru": gru}
 
 
 def mean_squared_error(parameters: list[Any], frames: Any, cell: str) -> Any:
-    """Mean squared error of the next frame; frames (T + 1, B, I), parameters: those of the layers and the read-out."""
+    """Mean squared error of the next frame; frames: (T + 1, B, I), parameters: a list of layers and the read-out."""
     *layers, read_out = parameters
     x = frames[:-1]
     for layer in layers:
@@ -68,7 +68,7 @@ def mean_squared_error(parameters: list[Any], frames: Any, cell: str) -> Any:
 
 @partial(jax.jit, static_argnames="cell", donate_argnums=(0, 1))
 def update(parameters: list[Any], mean_squares: list[Any], frames: Any, cell: str) -> tuple[list[Any], list[Any], Any]:
-    """RMSprop at 1e-3 on gradients clipped to norm 1; returns parameters, mean squares, and the loss before it."""
+    """RMSprop at rate 1e-3 on gradients clipped to norm 1; returns parameters, mean squares, and the loss before."""
     loss, gradients = jax.value_and_grad(mean_squared_error)(parameters, frames, cell)
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradients)))
     gradients = jax.tree.map(lambda g: g / jnp.maximum(norm, 1.0), gradients)
@@ -78,7 +78,7 @@ def update(parameters: list[Any], mean_squares: list[Any], frames: Any, cell: st
 
 
 def prepare(sizes: list[int], frames: np.ndarray, cell: str) -> Callable[[], float]:
-    """Make a function that runs one training step and returns its loss, for random layers of the given widths."""
+    """Make a function that runs one training step and returns its loss; sizes: widths of the input and each layer."""
     rng = np.random.default_rng(0)
     n_blocks = {"lstm": 4, "gru": 3}[cell]
     layers = [

@@ -2,10 +2,11 @@
 
     rnnaudio bench --memory [--quick]
 
-Frames are the first point of the benchmark's grid, codes and samples the models of the benchmark. The peak is what the
-system counts for the process, libraries included (``ru_maxrss``). Each process is started by a small one: on Linux the
-peak of a process is at least that of the process which has started it. The third column is a whole command ``rnnaudio
-train`` with three updates of the same recipe at its own sizes, corpus and report included.
+For frames, the model is that of the third point of the benchmark's grid; for codes and samples, it is that of
+:mod:`experiments.benchmarks.models`. The peak is the system's count for the process, libraries included
+(``ru_maxrss``). Each process is started by a small one, because on Linux the peak of a process is at least that of the
+process that started it. The third column is a whole command ``rnnaudio train`` with three updates of the same recipe,
+at the recipe's default sizes, corpus and report included.
 """
 
 import os
@@ -37,7 +38,7 @@ TRAIN = ("--max-updates", "3", "--no-diagnose")
 
 
 def peak_bytes(command: Sequence[str], environment: dict[str, str], given: str = "") -> int:
-    """Peak resident memory of a command in bytes; given: its standard input. RnnaudioError if it fails."""
+    """Peak resident memory of a command, in bytes; given: its standard input. RnnaudioError if the command fails."""
     launcher = [sys.executable, "-S", "-c", LAUNCHER, *command]
     done = subprocess.run(launcher, env=environment, input=given, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -46,7 +47,11 @@ def peak_bytes(command: Sequence[str], environment: dict[str, str], given: str =
 
 
 def of_peer(name: str, kind: str, size: str, setup: Path) -> int:
-    """Peak of a process that trains a few steps of a kind of model: frames, codes, samples."""
+    """Peak memory, in bytes, of a process that trains a model for five steps after the first.
+
+    name: ``rnnaudio`` or ``torch``. kind: ``frames``, ``codes`` or ``samples``. setup: the file that ``rnnaudio``
+    writes and ``torch`` reads, except for frames.
+    """
     if kind == "frames":
         point = POINT if size == "full" else Point(4, 3, 2, 2, 1)
         command = command_of(name, "bench_peers", ["lstm", *map(str, point)])
@@ -56,7 +61,7 @@ def of_peer(name: str, kind: str, size: str, setup: Path) -> int:
 
 
 def of_command(recipe: str, folder: Path, extra: Sequence[str] = ()) -> int:
-    """Peak of ``rnnaudio train`` on the piano in the package, with three updates."""
+    """Peak memory, in bytes, of ``rnnaudio train`` with three updates on the piano in the package."""
     corpus = build_demo_corpus(folder / f"{recipe}.h5", more=True)
     arguments = ["train", str(corpus), str(folder / recipe), "--recipe", recipe, *TRAIN, *extra]
     return peak_bytes([sys.executable, "-m", "rnnaudio", *arguments], dict(os.environ))

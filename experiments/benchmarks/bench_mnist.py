@@ -3,8 +3,8 @@
     rnnaudio experiment run bench-mnist
 
 ``torch``: batches are slices of one tensor, the fastest possible way. ``torch-loader``: batches come from a DataLoader
-over a TensorDataset, as in PyTorch's own MNIST example. Each peer runs in a separate process; they take turns. An
-epoch has 50 updates; in ours, as in all training, errors, gradient norms and update ratios are also computed.
+over a TensorDataset. Each peer runs in a separate process; they take turns. An epoch has 50 updates. Ours also compute
+errors, gradient norms and update ratios, as in all training.
 """
 
 import json
@@ -62,7 +62,7 @@ def torch_epoch(images: np.ndarray, labels: np.ndarray, *, loader: bool) -> Epoc
 
 
 def serve(peer: str) -> None:
-    """Train one epoch for each line of standard input, and print its duration in seconds."""
+    """Train an epoch, then another for each line of standard input, whose duration in seconds is printed."""
     data = load_mnist(fetch_mnist(DATA)).train
     images, labels = data.images, data.labels.astype("int64")
     loader = peer == "torch-loader"
@@ -75,7 +75,7 @@ def serve(peer: str) -> None:
 
 
 class Peer:
-    """A process that trains epochs on demand."""
+    """A process that trains epochs on demand. name: one of PEERS."""
 
     def __init__(self, name: str):
         command = [sys.executable, "-c", f"from experiments.benchmarks.bench_mnist import serve; serve({name!r})"]
@@ -97,7 +97,7 @@ def measure_all(turns: int = 15) -> None:
     """Measure, print and record.
 
     Args:
-        turns: epochs of each peer.
+        turns: the number of timed epochs of each peer.
     """
     peers = {name: Peer(name) for name in PEERS}
     for peer in peers.values():

@@ -1,7 +1,7 @@
 """Whole models against PyTorch: codes, DRAW with and without attention, MNIST, samples; time of an update or an epoch.
 
-Both sides train :mod:`experiments.benchmarks.models` from the same values, with the same data, loss and update rule.
-Before anything is timed their losses, without noise, are compared: they must be equal.
+Both sides train the models of :mod:`experiments.benchmarks.models` from the same parameter values, with the same data,
+loss and update rule. Before anything is timed, their losses without noise are compared: they must agree to 1e-4.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def check(models: Sequence[str]) -> None:
 
 
 def check_losses(model: str, peers: Sequence[Any]) -> None:
-    """Raise RnnaudioError if a peer's loss is not that of the first one."""
+    """Raise RnnaudioError if the loss of a peer differs from that of the first one by more than 1e-4 of it."""
     ours = peers[0].loss
     for peer in peers[1:]:
         if not abs(peer.loss - ours) <= EQUAL * abs(ours):

@@ -2,10 +2,11 @@
 
     python -m experiments.benchmarks.bench_peers PEER CELL I H T B LAYERS
 
-For each line of standard input, a number of steps, it prints the seconds of each step as a JSON list. A step is
-forward and backward pass, clipping by the global norm and RMSprop, for layers of LSTM or GRU with a Dense read-out and
-mean squared error on T frames of I samples, float32. The memory-LSTM of 2016 is as wide as its input and LAYERS deep,
-has noise in all its layers, and the blog's read-out, an MLP with one hidden layer.
+Each line of standard input is a number of steps; the peer runs them and prints their durations, in s, as a JSON list.
+A step is forward and backward pass, clipping by the global norm and RMSprop, float32. The model has LAYERS layers of H
+units, lstm or gru, and a Dense read-out; its cost is the mean squared error on T frames of I samples in B sequences.
+The memory-lstm of 2016 has I units and LAYERS memories, noise in all its layers, and the blog's read-out, an MLP with
+one hidden layer.
 """
 
 import json
@@ -103,9 +104,9 @@ PEERS: dict[str, Callable[[Point, str], Step]] = {
 
 
 def serve(step: Step, *words: str) -> None:
-    """Run the steps that the parent process requests on standard input, and print their durations.
+    """Run as many steps as each line of standard input requests, and print their durations, in s, as a JSON list.
 
-    The first step, which compiles, comes before; then ``ready`` is printed, and the words after it.
+    Before that, one step is run, which compiles, and a line with ``ready`` and the words is printed.
     """
     step()
     print("ready", *words, flush=True)
@@ -119,7 +120,7 @@ def serve(step: Step, *words: str) -> None:
 
 
 def main() -> None:
-    """Build the model that the command line names, and serve its steps."""
+    """Build the model named on the command line, and run its steps on demand."""
     peer, cell, *numbers = sys.argv[1:]
     serve(PEERS[peer](Point(*map(int, numbers)), cell))
 

@@ -1,11 +1,12 @@
-"""The cost of each compile mode: seconds to the first training step, with empty caches and with full ones, and
-milliseconds per step after that.
+"""Time of each compile mode: seconds to the first training step, with empty and full caches, and ms per later step.
 
     rnnaudio experiment run compile-times [--modes auto c numba python] [--kernels fused scan]
 
 The training step: LSTM 200 -> 300 -> 300 -> 300 + Dense, 80 timesteps, 16 sequences, RMSprop with clipping, float32.
-Each figure is measured in a new process; "cold" means an empty compile directory. For Theano run
-RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio experiment run compile-times.
+Each figure is measured in a new process. "cold" means empty caches, "warm" those that the cold run has filled. For
+Theano:
+
+    RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio experiment run compile-times
 """
 
 import os
@@ -24,7 +25,7 @@ N_STEPS = 15
 
 
 def measure_here() -> None:
-    """Print the seconds until the first step is finished, and the median time of later steps in milliseconds."""
+    """Print the seconds from here to the end of the first step, imports included, and the median ms of later steps."""
     started = time.perf_counter()
     from rnnaudio.data import Batch
     from rnnaudio.nn import LSTM, Dense, Sequential
@@ -48,7 +49,10 @@ def measure_here() -> None:
 
 
 def measure(mode: str, kernel: str, folder: str) -> tuple[float, float]:
-    """Measure in a new process with this compile directory: (seconds to the first step, milliseconds per step)."""
+    """Measure in a new process with the caches in ``folder``: (seconds to the first step, milliseconds per step).
+
+    RnnaudioError if the process fails.
+    """
     caches = {name: f"base_compiledir={folder}" for name in ("PYTENSOR_FLAGS", "THEANO_FLAGS")}
     environment = (
         os.environ
@@ -72,7 +76,8 @@ def measure_all(modes: tuple[str, ...] = ("auto", "c"), kernels: tuple[str, ...]
 
     Args:
         modes: which of auto, c, numba, python.
-        kernels: which of fused, scan; scan in mode python is left out because a step takes minutes.
+        kernels: which of fused, scan; scan is left out in modes auto, which is c there, and python, where a step takes
+            minutes.
     """
     from rnnaudio import engine
 

@@ -1,4 +1,4 @@
-"""Training on several processes: what an update costs, a model of it, and how far that says each network scales.
+"""Training on several processes: the time of an update, a model of it, and the scaling that the model predicts.
 
     rnnaudio experiment run data-parallel [--smoke]
 
@@ -6,14 +6,15 @@ With B rows in a batch, P bytes of gradients and n processes, an update takes, b
 
     t(n) = g(B / n) + 2 (n - 1) / n P / bandwidth + N_MEETINGS log2(n) latency + u
 
-g is the time of the gradients of B / n rows, u that of the update. Both are measured in one process with one thread,
-which is what the processes have. The sum over n processes of this machine is measured, too, and takes the place of the
-second term when the model is compared with whole updates. Where there are more processes than cores, g and u are
-multiplied by their ratio. For networks between machines, which are not measured, the model says up to how many nodes
-an efficiency of EFFICIENCY is left: with a batch of constant size (strong), or one that grows with the nodes (weak).
+g is the time of the gradients of B / n rows, u that of the update of the parameters. Both are measured in a process
+with one thread, as each of the n processes has. When the model is compared with measured updates, the times of a sum
+and of a meeting of n processes on this machine, which are measured as well, replace those of the second and third
+term; with more processes than cores, g and u are multiplied by n / cores. For networks between machines, which are not
+measured, the model predicts up to how many nodes the efficiency stays at EFFICIENCY or above: with a batch of constant
+size (strong scaling), or with one that grows with the number of nodes (weak scaling).
 
-Nothing is sent before the backward pass has ended. What sending meanwhile could save, by the model, is the smaller of
-the times of sending and of the backward pass, for which BACKWARD_SHARE of g is taken.
+Nothing is sent before the backward pass has ended. By the model, sending during the backward pass would save at most
+the smaller of two times: that of sending, and that of the backward pass, taken as BACKWARD_SHARE of g.
 """
 
 import dataclasses
@@ -60,10 +61,10 @@ BACKWARD_SHARE = 2 / 3  # of forward and backward pass together: two products fo
 
 
 class Costs(NamedTuple):
-    """Seconds of the parts of an update, and the bytes of its gradients.
+    """Costs of an update of one process.
 
-    gradients: of the whole batch, by the time of forward and backward pass on a number of rows. update: of the
-    parameters.
+    gradients: function from a number of rows to the seconds of forward and backward pass. update: seconds of the
+    update of the parameters. n_bytes: size of all gradients.
     """
 
     gradients: Callable[[float], float]
@@ -72,16 +73,17 @@ class Costs(NamedTuple):
 
 
 def seconds(costs: Costs, rows: float, n: int, bandwidth: float, latency: float) -> float:
-    """Seconds of an update by the model: ``rows`` per process, n processes; bandwidth in bytes a second."""
+    """Seconds of an update by the model: n processes with ``rows`` each; bandwidth in bytes a second, latency in s."""
     sent = 2 * (n - 1) / n * costs.n_bytes / bandwidth
     return costs.gradients(rows) + sent + N_MEETINGS * math.log2(n) * latency + costs.update
 
 
 def most_nodes(costs: Costs, batch_size: int, bandwidth: float, latency: float, *, weak: bool) -> int:
-    """The highest number of nodes up to which each doubling keeps an efficiency of EFFICIENCY, by the model.
+    """The largest number of nodes, a power of two, with an efficiency of EFFICIENCY or above, by the model.
 
-    The efficiency is the speed in rows a second and node, compared with one node. weak: the batch grows with the
-    nodes, so that each has ``batch_size`` rows; else it is shared, down to one row a node.
+    The efficiency is the number of rows per second and node, relative to one node. weak: whether the batch grows with
+    the nodes, so that each has ``batch_size`` rows, for up to MOST_NODES nodes; if False, the nodes share a batch of
+    ``batch_size`` rows, and have at least one row each.
     """
     alone, n = seconds(costs, batch_size, 1, bandwidth, latency), 1
     while 2 * n <= (MOST_NODES if weak else batch_size):
@@ -94,9 +96,9 @@ def most_nodes(costs: Costs, batch_size: int, bandwidth: float, latency: float, 
 
 
 def overlap_saves(costs: Costs, batch_size: int, n: int, bandwidth: float, latency: float) -> float:
-    """Share of an update, by the model, that sending gradients during the backward pass would save at most.
+    """The largest share of an update that sending gradients during the backward pass could save, by the model.
 
-    The batch is shared between n processes.
+    n processes share the batch.
     """
     rows = batch_size / n
     sending = 2 * (n - 1) / n * costs.n_bytes / bandwidth
@@ -108,13 +110,13 @@ def overlap_saves(costs: Costs, batch_size: int, n: int, bandwidth: float, laten
 
 
 def batch_of(config: FramesConfig, n_rows: int) -> Batch:
-    """A batch of noise of ``n_rows``."""
+    """A batch of Gaussian noise: frames (time + 1, n_rows, frame_size), float32."""
     shape = (config.n_steps + 1, n_rows, config.frame_size)
     return Batch(np.random.default_rng(0).standard_normal(shape, np.float32), np.ones(n_rows, bool))
 
 
 def timed(work: Callable[[], object], repeats: int) -> float:
-    """Median of the seconds of ``work``, after one call that is not counted."""
+    """Median seconds of ``repeats`` calls of ``work``, after one call that is not counted."""
     work()
     found = []
     for _ in range(repeats):
@@ -125,7 +127,7 @@ def timed(work: Callable[[], object], repeats: int) -> float:
 
 
 def measure_alone(settings: str, repeats: int) -> None:
-    """Print as JSON the seconds of gradients by number of rows, those of the update, and the bytes of gradients."""
+    """Print as JSON the seconds of the gradients by number of rows and of the update, and the gradients' bytes."""
     config = from_dict(FramesConfig, json.loads(settings))
     model = build_model(config)
     gradients = WholeGradients(model, predict_next, seed=0)
@@ -147,7 +149,7 @@ def _bytes(model: Layer) -> int:
 
 
 def measure_together(settings: str, repeats: int) -> None:
-    """Print as JSON, on the first process, the seconds of the sum of the gradients, of a meeting, and of an update."""
+    """Print as JSON, in the first process, the seconds of a sum of all gradients, of a meeting, and of an update."""
     from rnnaudio.parallel.mpi import MpiRanks
 
     config = from_dict(FramesConfig, json.loads(settings))
@@ -169,7 +171,7 @@ def measure_together(settings: str, repeats: int) -> None:
 
 
 def _run(function: str, config: FramesConfig, repeats: int, launcher: tuple[str, ...] = ()) -> Figures:
-    """Call a function above in a new process, or in those of a launcher; returns what it prints."""
+    """Call a function of this module in a new process, or in several by a launcher; returns the figures it prints."""
     settings = json.dumps(dataclasses.asdict(config))
     code = f"from experiments.benchmarks.data_parallel import {function}; {function}({settings!r}, {repeats})"
     done = subprocess.run(
@@ -191,7 +193,10 @@ def _launcher() -> str:
 
 
 def measured(config: FramesConfig, processes: tuple[int, ...], n_cores: int, repeats: int) -> Figures:
-    """Measure a network on each number of processes; returns the figures, and what the model says of them."""
+    """Measure a network on each number of processes; returns the figures and the predictions of the model.
+
+    RnnaudioError if there is no ``mpiexec``, or if the processes fail.
+    """
     alone = _run("measure_alone", config, repeats)
     by_rows = {int(rows): value for rows, value in alone["gradients"].items()}
     costs = Costs(lambda rows: float(np.interp(rows, list(by_rows), list(by_rows.values()))), alone["update"], 0)
@@ -215,11 +220,11 @@ def measured(config: FramesConfig, processes: tuple[int, ...], n_cores: int, rep
 
 
 def measure_all(smoke: bool = False, repeats: int = 20) -> None:
-    """Measure, print and record; nothing else should run on the machine.
+    """Measure, print and, unless smoke, record; nothing else should run on the machine.
 
     Args:
         smoke: a tiny network on one and two processes, not recorded.
-        repeats: of each measurement, of which the median counts.
+        repeats: the number of repetitions of each measurement; the result is their median.
     """
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = (1, 2) if smoke else PROCESSES

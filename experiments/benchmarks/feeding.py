@@ -1,10 +1,10 @@
-"""The time that training waits for batches, and the memory of a run, which must not grow with its length or corpus.
+"""Time spent waiting for batches in training, and memory of a run, which must not grow with its length or corpus.
 
     rnnaudio experiment run feeding [--quick] [--updates 10000]
 
-Waiting: at each point of ``experiments.benchmarks.bench``, the share of a step that is spent waiting for the batch,
-which a thread prepares in advance; and the time needed to prepare it. Memory: the resident memory of processes that
-train a small model on 10 and on 100 minutes of random audio, after a tenth of the updates and at the end.
+Waiting: at each point of ``experiments.benchmarks.bench``, the share of time that is spent waiting for the batch,
+which a thread prepares in advance, and the time needed to prepare it. Memory: the resident memory of processes that
+train a small model on 10 and on 100 minutes of white noise, after a tenth of the updates and at the end.
 """
 
 import gc
@@ -38,7 +38,10 @@ MEBIBYTE = 1 << 20
 
 
 def make_corpus(path: Path, minutes: int) -> Path:
-    """Write a corpus of white noise: ``minutes`` training pieces of a minute, and one each for validation and test."""
+    """Write a corpus of white noise at 16 kHz; returns its path.
+
+    There are ``minutes`` training pieces, and one each for validation and test. All hold the same minute of noise.
+    """
     audio = np.random.default_rng(2016).uniform(-0.5, 0.5, 60 * RATE_HZ).astype("float32")
     splits = ["train"] * minutes + ["valid", "test"]
     recordings = [
@@ -49,7 +52,7 @@ def make_corpus(path: Path, minutes: int) -> Path:
 
 
 def lstm(point: Point) -> Sequential:
-    """The benchmark's model."""
+    """LSTM layers with a Dense read-out, with the sizes of a point."""
     rng = np.random.default_rng(0)
     sizes = [point.n_in, *[point.n_units] * point.n_layers]
     layers = [LSTM(n_in, n_out, rng=rng) for n_in, n_out in pairwise(sizes)]
@@ -64,7 +67,10 @@ def windows(corpus: AudioCorpus, point: Point) -> RandomWindows:
 
 
 def waiting(corpus: AudioCorpus, point: Point, seconds: float) -> dict[str, Any]:
-    """Median milliseconds of a step, of preparing a batch, and of waiting for one in training."""
+    """Median milliseconds of a step, of preparing a batch, and of waiting for one in training.
+
+    ``share`` is the time spent waiting over that of waiting and steps together. seconds: duration of the measurement.
+    """
     step = TrainStep(lstm(point), predict_next, RMSprop(1e-3, max_gradient_norm=1.0), seed=0)
     batches = windows(corpus, point)
     step(batches.batch(0), None, learning_rate=1e-3, update=0)
@@ -116,7 +122,10 @@ def train_here(path: str, updates: int) -> None:
 
 
 def memory(path: Path, updates: int) -> dict[str, float]:
-    """Resident memory in MiB in the course of a run, measured in a new process."""
+    """Resident memory of a run after a tenth of the updates and at the end, and size of the corpus file, in MiB.
+
+    It is measured in a new process; RnnaudioError if that fails.
+    """
     code = f"from experiments.benchmarks.feeding import train_here; train_here({str(path)!r}, {updates})"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -129,8 +138,8 @@ def measure_all(updates: int = 10_000, quick: bool = False) -> None:
     """Measure; print the tables and, unless quick, record them.
 
     Args:
-        updates: the updates of each run whose memory is measured.
-        quick: three points of the grid, 300 updates; two minutes.
+        updates: the number of updates of each run whose memory is measured.
+        quick: three points of the grid, 300 updates at most; two minutes.
     """
     updates = min(updates, 300) if quick else updates
     with TemporaryDirectory() as folder:

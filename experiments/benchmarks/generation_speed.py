@@ -3,10 +3,10 @@
     rnnaudio experiment run bench-generation [--quick] [--cells lstm gru]
 
 The model has 3 layers of 300 units and a Dense read-out, float32, with frames of 200 samples at 16 kHz: real time is
-80 frames per second and stream. It is compared with a graph of the same step, with the products of the kernels and
-with those of the engine (scan), and, if PyTorch is installed, with PyTorch's layers stepped in inference mode, all on
-the same number of threads. They take turns, so that other load on the machine affects all of them; a figure is the
-median over the turns, and the slowest and fastest turns are recorded, too.
+80 frames per second and stream. The compiled loop of `rnnaudio generate` is compared with a graph of the same step,
+with the products of the kernels (graph) or of the engine (scan), and, if PyTorch is installed, with PyTorch's layers
+stepped in inference mode, all on the same number of threads. They take turns, so that other load on the machine
+affects all of them. A figure is the median over the turns; the slowest and fastest turns are recorded, too.
 """
 
 import importlib.util
@@ -104,7 +104,11 @@ def _on_threads(n: int) -> Iterator[None]:
 
 
 def measure(cell: str, n_streams: int, n_threads: int, turns: int, turn_seconds: float) -> dict[str, Any]:
-    """The speed of each way to generate, for all streams together, as a multiple of real time."""
+    """Measure the speed of each way to generate, in turns of about ``turn_seconds``; returns a row of the table.
+
+    For each way the row has the median, lowest and highest seconds per step of all streams, frames per second of all
+    streams together, and these as a multiple of one stream in real time.
+    """
     makers: dict[str, Callable[[str, int], Play]] = {
         "rnnaudio": compiled_play,
         "graph": partial(graph_play, kernel="fused"),

@@ -2,10 +2,11 @@
 
     rnnaudio experiment run bench-gpu [--smoke]
 
-Needs an NVIDIA GPU, JAX with its plugin (pip install 'jax[cuda13]<0.11') and PyTorch with CUDA. First every recipe
-trains a few updates by the command ``rnnaudio train``, on the piano in the package. Then steps are timed in turns. Our
-parameters are on the device all the time, and so is all that PyTorch needs; a batch of ours is copied to the device at
-each step, as in training. --smoke: tiny models, three updates, on the processor, and PyTorch only if it is installed.
+Needs an NVIDIA GPU, JAX with its plugin (pip install 'jax[cuda13]<0.11') and PyTorch with CUDA. First every recipe is
+trained for 20 updates by the command ``rnnaudio train``, on the piano in the package. Then steps of the models are
+timed in turns. Our parameters stay on the device, and so does everything that PyTorch needs; our batch is copied to
+the device at each step, as in training. --smoke: tiny models and three updates, without a GPU (JAX runs on its default
+device, and PyTorch, if it is installed, on the CPU); nothing is recorded.
 """
 
 import importlib.util
@@ -34,9 +35,9 @@ SMALL = {
 
 
 def devices_of_jax() -> list[str]:
-    """Names of the devices that JAX finds, in a process of its own, as this one has another mode.
+    """Names of the devices that JAX finds, in a separate process, as this one may have another mode.
 
-    RnnaudioError if JAX is not installed.
+    RnnaudioError if JAX is not installed or does not start.
     """
     code = "from rnnaudio import engine; print(*engine.devices(), sep='\\n')"
     environment = os.environ | {"RNNAUDIO_MODE": "jax"}
@@ -50,7 +51,7 @@ def devices_of_jax() -> list[str]:
 
 
 def require_gpu(devices: Sequence[str]) -> None:
-    """Raise RnnaudioError unless JAX has a GPU, and PyTorch, which must be installed, finds it, too."""
+    """Raise RnnaudioError unless JAX finds a GPU, and PyTorch is installed and finds one, too."""
     if all(device == "cpu" for device in devices):
         raise RnnaudioError(
             f"JAX finds no GPU, only {', '.join(devices) or 'nothing'}: run this on a machine with an NVIDIA GPU, "
@@ -75,9 +76,9 @@ def train(recipe: str, folder: Path, n_updates: int, extra: Sequence[str] = ()) 
 
 
 def compare(models: Sequence[str], *, tiny: bool) -> list[dict[str, Any]]:
-    """Time the steps of all models in turns; returns the rows of the table.
+    """Time steps of all models, ours and PyTorch's in turns; returns the rows of the table.
 
-    tiny: tiny models on the processor, against PyTorch only if it is installed.
+    tiny: tiny models, PyTorch's on the CPU and only if it is installed.
     """
     names = [OURS, THEIRS] if not tiny or importlib.util.find_spec("torch") else [OURS]
     turns, size, device = ((1, 0.01), "tiny", "cpu") if tiny else ((7, 0.5), "full", "cuda")
@@ -92,7 +93,7 @@ def measure_all(smoke: bool = False, models: tuple[str, ...] = tuple(bench_model
     """Train, measure, print and, unless smoke, record.
 
     Args:
-        smoke: tiny models on the processor, nothing recorded.
+        smoke: tiny models, no GPU needed, nothing recorded.
         models: which models to time.
     """
     bench_models.check(models)

@@ -1,9 +1,9 @@
-"""Growth of the time of a training step, and of its multiplications, with timesteps, batch, units and layers.
+"""Growth of the time of a training step, and of its matrix products, with timesteps, batch, units and layers.
 
     rnnaudio experiment run bench-growth [--cell lstm] [--quick]
 
-One size is varied at a time, starting from LSTM 200 -> 200, 32 timesteps, 32 sequences. The exponent is the slope of
-log time against log size, by least squares; it is compared with that of the multiplications.
+One size is varied at a time, starting from one layer 200 -> 200, 32 timesteps and 32 sequences. The exponent is the
+slope of log time against log size, by least squares; it is compared with that of the number of multiplications.
 """
 
 from typing import Any
@@ -41,11 +41,11 @@ def seconds(point: Point, cell: str, turns: int) -> float:
 
 
 def measure_all(cell: str = "lstm", quick: bool = False) -> None:
-    """Measure, print, record and plot.
+    """Measure, print and, unless quick, record and plot.
 
     Args:
         cell: lstm or gru.
-        quick: three sizes of each and one turn, nothing recorded.
+        quick: the first three values of each size, one turn; nothing is recorded.
     """
     series: dict[str, dict[str, Any]] = {}
     for name, sizes in SIZES.items():

@@ -2,9 +2,9 @@
 
     rnnaudio experiment run memory [--kernels fused scan] [--long]
 
-Each point runs in a new process: a model is built and compiled, then three updates are made with batches that are
+Each point runs in a new process: a model is built and compiled, then three updates are run, with batches that are
 prepared in advance. The measured memory is the growth of resident memory from before the updates to its peak, plus the
-parameters and the optimizer's state, which were allocated before. Linux only, because other systems do not report the
+parameters and the optimizer's state, which were allocated earlier. Linux only, because other systems do not report the
 peak since a given time.
 """
 
@@ -69,7 +69,7 @@ def step_of(config: FramesConfig) -> TrainStep | SegmentedTrainStep:
 
 
 def measure_here(settings: str) -> None:
-    """Print the peak memory of a training step in bytes, and the seconds of the last update."""
+    """Print the peak memory of a training step and of this process, in bytes, and the seconds of the last update."""
     config = from_dict(FramesConfig, json.loads(settings))
     step = step_of(config)
     rng = np.random.default_rng(0)
@@ -105,7 +105,10 @@ def _status(name: str) -> int:
 
 
 def measure(config: FramesConfig, kernel: str = "fused") -> dict[str, Any]:
-    """Measure in a new process the peak memory of a step and of the whole process, and the seconds of an update."""
+    """Measure the peak memory of a step and of the whole process, in bytes, and the seconds of an update.
+
+    The measurement runs in a new process; RnnaudioError if that fails. kernel: ``fused`` or ``scan``.
+    """
     settings = json.dumps(dataclasses.asdict(config))
     code = f"from experiments.benchmarks.memory import measure_here; measure_here({settings!r})"
     environment = os.environ | {"RNNAUDIO_KERNEL": kernel}

@@ -2,8 +2,9 @@
 
     python -m experiments.benchmarks.model_peers PEER MODEL SIZE SETUP.npz DEVICE
 
-It prints ``ready`` and the loss, then, for each line of standard input, a number of steps, the seconds of each step as
-a JSON list. The peer ``rnnaudio`` writes SETUP.npz, ``torch`` makes its model of it, on DEVICE.
+It prints ``ready`` and the loss. Then each line of standard input is a number of steps; it runs them and prints the
+seconds of each step as a JSON list. The peer ``rnnaudio`` writes SETUP.npz, and ``torch`` builds its model from that
+file, on DEVICE.
 """
 
 import sys
@@ -16,7 +17,7 @@ from experiments.benchmarks.bench_peers import serve
 
 
 def rnnaudio_model(model: str, size: str, setup: Path, device: str) -> tuple[Callable[[], float], float]:
-    """Build our model and write its setup; returns its step, and its loss. The device is that of the mode."""
+    """Build our model and write its setup; returns (step, loss). ``device`` has no effect: the mode decides."""
     from experiments.benchmarks.models import MODELS
 
     ours = MODELS[model]("tiny" if size == "tiny" else "full")
@@ -25,7 +26,7 @@ def rnnaudio_model(model: str, size: str, setup: Path, device: str) -> tuple[Cal
 
 
 def torch_model(model: str, size: str, setup: Path, device: str) -> tuple[Callable[[], float], float]:
-    """Build the peer in PyTorch; returns its step, and its loss."""
+    """Build the peer in PyTorch from the setup; returns (step, loss)."""
     import torch
 
     from experiments.benchmarks.torch_peers import PEERS
@@ -46,7 +47,7 @@ PEERS = {"rnnaudio": rnnaudio_model, "torch": torch_model}
 
 
 def main() -> None:
-    """Build the model that the command line names, and serve it."""
+    """Build the model named on the command line, and run its steps on demand."""
     peer, model, size, setup, device = sys.argv[1:]
     step, loss = PEERS[peer](model, size, Path(setup), device)
     serve(step, str(loss))

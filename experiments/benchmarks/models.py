@@ -36,7 +36,7 @@ class Ours(NamedTuple):
     loss
         computes the loss of the parameters as they are now, without noise or dropout.
     setup
-        all that a peer needs for the same: values of the model by name, and data.
+        all that a peer needs to train the same model: parameter values, as ``model/NAME``, and data.
     """
 
     model: Layer
@@ -46,12 +46,12 @@ class Ours(NamedTuple):
 
 
 def rng_of(purpose: int) -> np.random.Generator:
-    """A generator for one purpose, the same in every process."""
+    """A random generator whose seed depends only on ``purpose``, so that it is the same in every process."""
     return np.random.default_rng((2016, purpose))
 
 
 def codes(size: Size) -> Ours:
-    """An LSTM over codes of two stages, with an MLP and a cross-entropy for each."""
+    """An LSTM over codes of two stages, with an MLP and a cross-entropy per stage; codes (T + 1, batch, 2)."""
     c, rng = codes_config(size), rng_of(1)
     stages = rng.standard_normal((c.n_stages, c.n_codes, c.n_components)).astype("float32")
     codec: Any = SimpleNamespace(
@@ -65,7 +65,7 @@ def codes(size: Size) -> Ours:
 
 
 def draw(size: Size, *, attention: bool) -> Ours:
-    """DRAW on binary images, as the study trains it."""
+    """DRAW on binary images (batch, pixels), trained as in the study; the loss is in nats per image."""
     small: dict[str, Any] = {"n_units": 4, "n_codes": 3, "n_read": 2, "n_write": 3, "n_steps": 3, "batch_size": 4}
     o = drawing.Options(attention=attention, **(small if size == "tiny" else {}))
     sides, rng = ((6, 5) if size == "tiny" else (28, 28)), rng_of(2)
@@ -83,7 +83,7 @@ def draw(size: Size, *, attention: bool) -> Ours:
 
 
 def bound_without_noise(model: Draw, images: np.ndarray, n_steps: int) -> float:
-    """The negative bound in nats per image with each code at its mean: no bound, but a figure to compare models by."""
+    """The formula of the bound with each code at its mean, in nats per image: not a bound, but good for comparing."""
     x = engine.tensor("images", 2)
     states = model.paint(x, n_steps, model.initial_state(x.shape[0]), Context.evaluation())
     nats = tt.sum(losses.bernoulli_nats(ops.last(states.painter.canvas), x)) + tt.sum(ops.last(states.nats))
@@ -91,7 +91,7 @@ def bound_without_noise(model: Draw, images: np.ndarray, n_steps: int) -> float:
 
 
 def mnist(size: Size, *, setting: str) -> Ours:
-    """A perceptron of the MNIST experiments; a step is an epoch of 50,000 images."""
+    """A perceptron of the MNIST experiments, on random images; a step is an epoch of 50,000 (tiny: 40) of them."""
     s = SETTINGS[setting]
     n, batch_size = (40, 20) if size == "tiny" else (50_000, s.batch_size)
     if size == "tiny":
@@ -114,10 +114,10 @@ def mnist(size: Size, *, setting: str) -> Ours:
 
 
 def samples(size: Size, *, cell: Literal["gru", "lstm"]) -> Ours:
-    """A SampleRNN in three tiers.
+    """A SampleRNN in three tiers, of cells ``gru`` or ``lstm``; levels (n_context + n, batch, 1).
 
-    PyTorch's GRU multiplies by the reset gate after the product, ours before it. They agree where the candidate has no
-    recurrent weights, so training starts there.
+    PyTorch's GRU multiplies by the reset gate after the product, ours before it. The two agree if the candidate's
+    recurrent weights are zero, so they are initialised to zero.
     """
     c, rng = samples_config(size, cell), rng_of(5)
     model = sample_model(c, Facts(**FACTS))
@@ -135,7 +135,7 @@ def samples(size: Size, *, cell: Literal["gru", "lstm"]) -> Ours:
 def _trained_on(
     model: Layer, objective: Objective, optimizer: Optimizer, batch: Any, figure: str, data: dict[str, np.ndarray]
 ) -> Ours:
-    """A model that is trained on one batch again and again, each time from its initial state."""
+    """A model trained on one batch repeatedly, from the initial state in each update; figure: the name of the loss."""
     step, evaluate = TrainStep(model, objective, optimizer, seed=0), Evaluation(model, objective)
     rate, count = optimizer.learning_rate, iter(range(10**9))
     return Ours(

@@ -1,4 +1,4 @@
-"""Processes that run training steps on demand, and their times in turns."""
+"""Processes that run training steps on demand, and measurement of their times in turns."""
 
 import json
 import os
@@ -31,12 +31,16 @@ def command_of(name: str, module: str, arguments: Sequence[str]) -> list[str]:
 
 
 def environment_of(name: str) -> dict[str, str]:
-    """The environment of a peer: that of this process, with the mode and the kernel of the peer."""
+    """The environment of a peer: that of this process, with the peer's own mode, kernel and engine."""
     return {key: value for key, value in os.environ.items() if key not in CHOICES} | OURS.get(name, {})
 
 
 class Process:
-    """A process that prints ``ready`` and what else there is to say, in a line, and then runs steps on demand."""
+    """A process that prints a line, ``ready`` and further words, and then runs steps on demand.
+
+    module: the module of ``experiments.benchmarks`` that it runs; arguments: those after the peer's name.
+    RnnaudioError if it does not start.
+    """
 
     def __init__(self, name: str, module: str, arguments: Sequence[str]):
         self._process = subprocess.Popen(
@@ -69,8 +73,8 @@ class Process:
 class ModelPeer(Process):
     """A process that trains a model of :mod:`experiments.benchmarks.models`.
 
-    setup: the file with values and data, which the peer ``rnnaudio`` writes and the others read. ``loss``: of the
-    values in that file, without noise.
+    setup: the file with parameter values and data, which the peer ``rnnaudio`` writes and the others read. ``loss`` is
+    the loss of those values, without noise and dropout.
     """
 
     def __init__(self, name: str, model: str, size: str, setup: Path, device: str = "cpu"):
@@ -92,8 +96,8 @@ def in_turns(
 ) -> dict[str, dict[str, float]]:
     """Time steps of several peers in turns; returns their figures by name.
 
-    A turn of a peer takes about ``turn_seconds``. seconds: median over the turns; lowest, highest; ratio: median of
-    the peer's time over that of the first peer in the same turn. check: is given the peers before they are timed.
+    A turn of a peer takes about ``turn_seconds``. check: function that is called with all peers before they are timed;
+    it may raise an error. See :func:`figures_of` for the figures.
     """
     with ExitStack() as stack:
         peers: list[Timed] = []
@@ -108,7 +112,11 @@ def in_turns(
 
 
 def figures_of(rounds: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """The figures of peers, from the seconds of each in each turn; the first peer is what they are compared with."""
+    """The figures of each peer, by name, from the seconds per step of each peer in each turn.
+
+    ``seconds``, ``lowest`` and ``highest`` are median, minimum and maximum over the turns; ``ratio`` is the median of
+    the peer's time over that of the first peer in the same turn.
+    """
     first, *_ = rounds[0]
     figures = {}
     for name in rounds[0]:

@@ -2,10 +2,10 @@
 
     rnnaudio bench --phases [--quick] [--cells lstm gru] [--threads 1 2]
 
-A step is run in turns as it is, and with clocks: around the products, the gates and the operations of the graph. With
-several threads, products and gates count as long as the threads take for them on average; what one of them waits for
-another is a phase of its own. The phases of a step with clocks add up to it. They are worth as much as that sum agrees
-with the step without clocks, which is printed, too.
+A step is run in turns as it is, and with clocks around the products, the gates and the operations of the graph. With
+several threads, the time of products and gates is the mean over the threads, and the rest of the threads' time,
+waiting for each other, is a separate phase. The phases add up to the step with clocks. They can be relied on as far as
+that sum agrees with the time of the step without clocks, which is printed as well.
 """
 
 import time
@@ -49,7 +49,7 @@ class Phase(NamedTuple):
 
 
 def flop(point: Point, cell: str) -> dict[str, float]:
-    """Number of multiplications and additions of a step, by phase; their sum is that of ``bench.gflop``."""
+    """Number of multiplications and additions of a step, by phase; their sum is 1e9 times ``bench.gflop``."""
     rows, n, k = point.n_steps * point.n_batch, point.n_units, N_BLOCKS[cell]
     widths = [point.n_in, *[n] * (point.n_layers - 1)]
     recurrent = 2.0 * rows * n * k * n * point.n_layers
@@ -65,7 +65,7 @@ def flop(point: Point, cell: str) -> dict[str, float]:
 
 
 def phase_of(node: Any) -> str:
-    """The phase of an operation of the compiled graph; that of a recurrence itself is everything else."""
+    """The phase of an operation of the compiled graph; REST for a recurrence, whose parts are timed separately."""
     kind = type(node.op).__name__
     if kind in UPDATES:
         return UPDATE
@@ -79,7 +79,7 @@ def phase_of(node: Any) -> str:
 
 
 class Clocks:
-    """Clocks in the kernels of a cell and in the operations of graphs that are compiled :meth:`running`."""
+    """Clocks in the kernels of a cell, and in the operations of graphs that are compiled within :meth:`running`."""
 
     def __init__(self, cell: str, laps: Laps):
         self._module, self._laps, self._goes_back = MODULES[cell], laps, False
@@ -87,7 +87,7 @@ class Clocks:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Context manager: the module of the cell has clocks, and so have operations that are compiled."""
+        """Context manager in which the kernels of the cell have clocks, and also the operations compiled meanwhile."""
         module, around = self._module, self._laps.around
         patches = {
             "_forward": self._kernels["_forward"],
@@ -126,7 +126,10 @@ class Clocks:
         self._laps.move(WAITING, GATES if is_forward else BACK_GATES, gates)
 
     def _product(self, product: Callable[..., None]) -> Callable[..., None]:
-        """A product within the recurrence: with x, or in a GRU's backward pass for the weights of the candidate."""
+        """The product function of the module, with a clock.
+
+        In the forward pass it is the product with x, in a GRU's backward pass the gradient of the candidate's weights.
+        """
         forwards, backwards = self._laps.around(INPUT, product), self._laps.around(WEIGHTS, product)
         return lambda *arrays, **options: (backwards if self._goes_back else forwards)(*arrays, **options)
 
@@ -142,7 +145,7 @@ class Clocks:
 
 
 def step_with_clocks(point: Point, cell: str, laps: Laps) -> Step:
-    """A training step of the benchmark whose phases are added to ``laps``."""
+    """A training step of the benchmark that adds the seconds of its phases to ``laps``."""
     clocks = Clocks(cell, laps)
     with clocks.running():
         step = rnnaudio_step(point, cell)
@@ -202,7 +205,7 @@ def difference(rows: list[Phase], step_seconds: float) -> float:
 
 
 def measure(cell: str, point: Point, n_threads: int, turns: int) -> dict[str, Any]:
-    """Measure a point of the grid on so many threads, print its table, and return its row of the record."""
+    """Measure a point of the grid on ``n_threads`` threads, print its table, and return its row of the record."""
     before = threads.n_threads()
     threads.set_n_threads(n_threads)
     try:
@@ -222,7 +225,11 @@ def measure(cell: str, point: Point, n_threads: int, turns: int) -> dict[str, An
 
 
 def measure_phases(cells: tuple[str, ...], n_threads: tuple[int, ...], quick: bool) -> None:
-    """Measure, print the tables and, unless quick, record them; RnnaudioError for another cell or kernel."""
+    """Measure each cell on each number of threads, print the tables and, unless quick, record them.
+
+    quick: one point of the grid and five turns. RnnaudioError for a cell other than lstm and gru, for a number of
+    threads below 1, and for a kernel other than fused.
+    """
     for cell in cells:
         if cell not in MODULES:
             raise RnnaudioError(f"the phases of {cell!r} are not known; expected --cells lstm, gru, or both")

@@ -31,7 +31,7 @@ from rnnaudio.runs.samples.recipe import SAMPLES, quantizer_of
 
 
 def main() -> None:
-    """Train, measure, record."""
+    """Train, measure and record; RnnaudioError if PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise RnnaudioError("PyTorch is not installed: it comes with the extra bench (pip install 'rnnaudio[bench]')")
     full_or_tiny(Options, TINY, run, keep)
@@ -43,7 +43,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train and test; returns the figures."""
+    """Train the model in PyTorch and test it; returns the figures."""
     import torch
 
     from experiments.benchmarks.torch_samples import SampleRNN

@@ -1,4 +1,4 @@
-"""Sizes of the models that the benchmark trains, for both sides: what is here loads no engine of ours."""
+"""Sizes of the models of the benchmark, for ours and PyTorch's; this module does not load our engine."""
 
 from typing import Any, Literal
 

@@ -1,9 +1,10 @@
-"""Time from the start of a command to its end, or to its first update, by part, with empty and with full caches.
+"""Time from the start of a command to its end, or to its first update, by phase, with empty and with full caches.
 
     rnnaudio bench --start [--quick] [--before experiments/results/bench-start.json]
 
-Each figure is measured in a new process. Imports are counted by package, each without the packages that it imports;
-kernels by name, each without those that it calls. "cold" means empty caches of compiled code.
+Each figure is measured in a new process. The time of imports is given by package, without that of the packages it
+imports, and that of compiling or loading kernels by kernel, without that of the kernels it calls. "cold" means empty
+caches of compiled code, "warm" the caches that the cold run has filled.
 """
 
 import os
@@ -25,10 +26,10 @@ FOLDER = "{folder}"  # in arguments: a temporary folder
 
 
 class Start(NamedTuple):
-    """A command that is started.
+    """A command whose start is measured.
 
-    arguments: those of ``rnnaudio``; empty: the step of the experiment compile-times instead. goals: seconds that it
-    may take, cold and warm; None: no goal. until: "end" or "update".
+    arguments: those of ``rnnaudio``; empty: the step of the experiment compile-times is run instead. goals: the most
+    seconds that it should take, cold and warm; None: no goal. until: "end" or "update", where the measurement stops.
     """
 
     name: str
@@ -41,13 +42,14 @@ STARTS = (
     Start("rnnaudio --help", ("--help",), (None, 0.3)),
     Start("rnnaudio info", ("info",), (None, 2.0)),
     Start("first update of an LSTM of 3 x 300 units", (), (8.0, 1.0), "update"),
+    Start("rnnaudio generate piano, a second", ("generate", "piano", "-", "--seconds", "1"), (10.0, None)),
     Start("rnnaudio demo, to its first update", ("demo", "--run-dir", FOLDER), (None, None), "update"),
 )
 QUICK = (STARTS[0], STARTS[2])
 
 
 def measure(start: Start, folder: Path) -> dict[str, Any]:
-    """Run a command once, with the caches in ``folder``; returns what its probe has written."""
+    """Run a command once, with its caches in ``folder``; returns the probe's figures. RnnaudioError if it fails."""
     outcome = folder / "outcome.json"
     outcome.unlink(missing_ok=True)
     caches = {name: f"base_compiledir={folder / 'engine'}" for name in ("PYTENSOR_FLAGS", "THEANO_FLAGS")}
@@ -63,7 +65,10 @@ def measure(start: Start, folder: Path) -> dict[str, Any]:
 
 
 def in_short(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The phases of LEAST_SECONDS and more, the longest first; all shorter ones of a kind are added up."""
+    """The phases of LEAST_SECONDS or more, longest first, and the rest.
+
+    Shorter imports are added up, and so are shorter kernels; all other short phases count as the rest.
+    """
     short = {name: spent for name, spent in seconds.items() if spent >= LEAST_SECONDS and name != REST}
     for kind in (IMPORTS, KERNEL):
         others = [spent for name, spent in seconds.items() if name.startswith(f"{kind} ") and name not in short]
@@ -80,7 +85,7 @@ def by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def as_table(name: str, found: Mapping[str, Any], goal: float | None, before: Mapping[str, Any] | None) -> str:
-    """Format the phases of a start; before: the row of an earlier record, beside which they are put."""
+    """Format the phases of a start; before: the row of an earlier record, shown beside them, or None."""
     heading = f"{'':48} {'s':>8}" + (f" {'before':>8}" if before else "")
     rows = {"whole": found["whole"]} | by_kind(found["seconds"]) | in_short(found["seconds"])
     earlier = {}
@@ -110,7 +115,7 @@ def measure_all(quick: bool, before: Path | None) -> None:
 
     Args:
         quick: the help and the first update only.
-        before: an earlier record, to be shown beside.
+        before: an earlier record, whose figures are shown beside.
     """
     earlier, rows = rows_before(before), []
     for start in QUICK if quick else STARTS:

@@ -1,6 +1,10 @@
-"""A process that is watched from its start to its first update, or to its end: the one that ``start`` starts.
+"""A process that is timed from its start to its first update or end; :mod:`experiments.benchmarks.start` starts it.
 
-It imports nothing but the standard library until it is told to, as imports are among what is measured.
+    python -m experiments.benchmarks.start_probe STARTED OUTCOME.json end|update [ARGUMENT ...]
+
+STARTED is the time of its start by ``time.monotonic``. Without arguments for ``rnnaudio`` it runs the step of the
+experiment compile-times. As imports are measured, too, only the standard library and :mod:`rnnaudio.laps` are imported
+before the measurement begins.
 """
 
 import builtins
@@ -24,10 +28,11 @@ ENGINES = {"pytensor", "theano", "numba", "llvmlite", "jax"}
 
 
 class Watch:
-    """Laps of this process, by phases as above; imports by package, kernels by name and by where they came from.
+    """Timer of the phases of this process: those named above, with imports by package and kernels by name.
 
-    started: when the process was started, by ``time.monotonic``, which all processes share. outcome: the file to write
-    to. until_update: whether to end this process after its first update.
+    It also counts how many kernels were compiled and how many loaded from the cache. started: when the process was
+    started, by ``time.monotonic``, whose clock all processes share. outcome: the file to write to. until_update:
+    whether to end this process after its first update.
     """
 
     def __init__(self, started: float, outcome: str, *, until_update: bool):
@@ -50,7 +55,7 @@ class Watch:
         return module
 
     def _patch(self) -> None:
-        """Watch what engine and numba compile, and the first update, once all that is imported."""
+        """Time what the engine and numba compile, and the first update, once engine and training are imported."""
         training, engine = sys.modules["rnnaudio.training"], sys.modules.get("rnnaudio.engine")
         if not (hasattr(training, "TrainStep") and hasattr(engine, "function")):
             return  # still being imported
@@ -86,7 +91,7 @@ class Watch:
         return called
 
     def write(self) -> None:
-        """Write the phases, and the whole time, as JSON."""
+        """Write the seconds of the phases and of the whole, and the counts, as JSON."""
         whole = time.monotonic() - self._started
         seconds = {**self.laps.seconds, REST: whole - self.laps.total()}
         with open(self._outcome, "w", encoding="utf-8") as file:
@@ -94,9 +99,10 @@ class Watch:
 
 
 def watch(started: str, outcome: str, until: str, *arguments: str) -> None:
-    """Run ``rnnaudio`` with these arguments, or with none the step of the benchmark, and write where the time went.
+    """Run ``rnnaudio`` with these arguments and write the seconds of each phase to the file ``outcome``.
 
-    until: "end" or "update".
+    Without arguments, the step of the experiment compile-times is run. started: by ``time.monotonic``. until: "end" or
+    "update", at which the process ends.
     """
     one = Watch(float(started), outcome, until_update=until == "update")
     builtins.__import__ = one.imported

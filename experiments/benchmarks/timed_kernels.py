@@ -1,10 +1,10 @@
-"""The kernels of LSTM and GRU with clocks between their phases, made of their own source.
+"""The kernels of LSTM and GRU with clocks between their phases, generated from their own source.
 
 The kernels themselves have no clocks and no flag for them: here their source is read, calls of a clock are put around
-each product, and the result is compiled beside them, with the same options. What it computes is the same, to the bit.
+each product, and the result is compiled in addition, with the same options. Its results are the same to the bit.
 
-The clock is the system's CLOCK_MONOTONIC, one for all cores, in nanoseconds; on Linux a call takes about 25 ns, and
-there are four a time step.
+The clock is the system's CLOCK_MONOTONIC, one for all cores, in nanoseconds. On Linux a call takes about 25 ns. There
+are two calls per product, so two a time step in an LSTM and four in a GRU.
 """
 
 import ast
@@ -55,8 +55,9 @@ class _WithClocks(ast.NodeTransformer):
 def source_of(kernel: Compiled) -> tuple[str, int]:
     """Return the source of a kernel with clocks, and how many products it has.
 
-    Its last parameter is ``_times``, (4,) int64: nanoseconds in products, and in all, are added to its last two
-    entries. RnnaudioError if the kernel has a ``return`` or no product, for then it is not one of those meant here.
+    The kernel with clocks has a last parameter ``_times``, (4,) int64: nanoseconds in products are added to entry 2,
+    and nanoseconds in the whole kernel to entry 3. RnnaudioError if the kernel has a ``return`` statement or no
+    product.
     """
     tree = ast.parse(textwrap.dedent(inspect.getsource(kernel.py_func)))  # type: ignore[attr-defined]
     function = tree.body[0]
@@ -86,9 +87,9 @@ def compiled_with_clocks(kernel: Compiled) -> Compiled:
 
 
 class TimedKernel:
-    """A kernel with clocks that is called like the kernel itself; several threads may do so at once.
+    """A kernel with clocks that is called like the kernel itself; several threads may call it at once.
 
-    :meth:`spent` returns what the calls since it was last asked took.
+    :meth:`spent` returns the time of the calls since it was last called.
     """
 
     def __init__(self, kernel: Compiled):
@@ -103,12 +104,12 @@ class TimedKernel:
             self._times.append(times)
 
     def spent(self) -> tuple[float, float]:
-        """Seconds in products, and in all else, each as a mean over the calls, which ran at the same time."""
+        """Seconds in products, and in all else, as means over the parallel calls since this method was last called."""
         times, self._times = self._times, []
         return mean_seconds(times)
 
 
 def mean_seconds(times: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Seconds in products, and in all else, from the arrays of calls that ran at the same time: means over them."""
+    """Seconds in products, and in all else, as means over parallel calls; times: an array (4,) int64 for each call."""
     products, whole = (float(np.mean([one[entry] for one in times])) / 1e9 for entry in (PRODUCTS, WHOLE))
     return products, whole - products

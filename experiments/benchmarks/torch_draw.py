@@ -12,8 +12,9 @@ State = tuple[torch.Tensor, torch.Tensor]
 class Draw(torch.nn.Module):
     """The equations of :class:`rnnaudio.nn.Draw`: images (batch, pixels) -> negative bound in nats per image.
 
-    ``values`` are those of our model by name, each of which becomes a parameter. As in ours, products whose results
-    are added are one product, and what depends on the image alone is computed once, before the loop.
+    values: the parameters of our model by name, which are copied. size: (height, width). As in our model, products
+    whose results are added are computed as one product, and what depends on the image alone is computed once, before
+    the loop. In evaluation each code is at its mean, and the result is no bound.
     """
 
     def __init__(self, values: Values, size: tuple[int, int], n_steps: int, attention: bool):
@@ -51,7 +52,11 @@ class Draw(torch.nn.Module):
         return (reconstruction + nats) / batch
 
     def reading(self, prepared: torch.Tensor, canvas: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """The reading of the encoder, as pre-activations of its gates: (batch, 4 n)."""
+        """Input of the encoder, as its part of the gates' pre-activations (batch, 4 n).
+
+        prepared: the images (batch, pixels) with attention, without it their part of the result (batch, 4 n)
+        canvas: (batch, pixels); hidden: h of the decoder
+    """
         if not self.attention:
             return prepared - torch.sigmoid(canvas) @ self.of("reader.w_error")
         n = round((len(self.of("reader.weight")) / 2) ** 0.5)
@@ -63,7 +68,7 @@ class Draw(torch.nn.Module):
         return (intensity * read.reshape(len(canvas), -1)) @ self.of("reader.weight")
 
     def stroke(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The stroke that is added to the canvas: (batch, pixels)."""
+        """The stroke that is added to the canvas, (batch, pixels), from h of the decoder."""
         if not self.attention:
             return torch.addmm(self.of("painter.write.bias"), hidden, self.of("painter.write.weight"))
         numbers = torch.addmm(self.of("painter.write.dense.bias"), hidden, self.of("painter.write.dense.weight"))
@@ -74,14 +79,18 @@ class Draw(torch.nn.Module):
 
 
 def lstm(z: torch.Tensor, c: torch.Tensor) -> State:
-    """One step of an LSTM from its pre-activations (batch, 4 n), blocks i, f, g, o: (h, c)."""
+    """One step of an LSTM: pre-activations (batch, 4 n), blocks i, f, g, o, and the old c (batch, n) -> (h, c)."""
     i, f, g, o = z.chunk(4, dim=1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
 def banks(numbers: torch.Tensor, size: tuple[int, int], n: int) -> State:
-    """The filters F_Y (batch, n, height) and F_X (batch, n, width), see :func:`rnnaudio.nn.attention.banks`."""
+    """The filters F_Y (batch, n, height) and F_X (batch, n, width), see :func:`rnnaudio.nn.attention.banks`.
+
+    numbers: (batch, 5) or more columns: x, y, log variance, log stride, log intensity of the window. size: (height,
+    width).
+    """
     height, width = size
     x, y = 0.5 * (width + 1) * (numbers[:, 0] + 1), 0.5 * (height + 1) * (numbers[:, 1] + 1)
     variance, stride = numbers[:, 2].exp(), (max(size) - 1) / max(n - 1, 1) * numbers[:, 3].exp()
@@ -95,7 +104,7 @@ def banks(numbers: torch.Tensor, size: tuple[int, int], n: int) -> State:
 def filters(
     centre: torch.Tensor, stride: torch.Tensor, variance: torch.Tensor, n: int, n_pixels: int
 ) -> torch.Tensor:
-    """Gaussian filters along one side of an image: (batch,) arguments -> (batch, n, n_pixels), each of sum 1."""
+    """Gaussian filters along a side of an image: centre, stride, variance (batch,) -> (batch, n, n_pixels), sums 1."""
     means = centre[:, None] + (torch.arange(1, n + 1) - n / 2 - 0.5) * stride[:, None]
     pixels = torch.arange(1, n_pixels + 1)
     exponents = -(pixels - means[:, :, None]).square() / (2 * variance[:, None, None])

@@ -22,9 +22,9 @@ class Recurrent(torch.nn.Module):
 class MemoryLSTM(torch.nn.Module):
     """The equations of :class:`rnnaudio.nn.MemoryLSTM` with the blog's read-out: x (T, B, n) -> (T, B, n).
 
-    The code is what a careful user would write: the hidden layers of the three gates share one product, whose part
-    that depends on the input only is computed as one large product before the loop. ``compiled``: torch.compile
-    compiles a single timestep, not the whole loop.
+    The code is what a careful user would write: the hidden layers of the three gates share one product, and its part
+    that depends only on the input is computed as one large product before the loop. depth: number of memories. std: of
+    the noise. compiled: whether torch.compile compiles the timestep; the loop over timesteps is not compiled.
     """
 
     def __init__(self, n: int, depth: int, std: float, compiled: bool):
@@ -40,7 +40,7 @@ class MemoryLSTM(torch.nn.Module):
         self.step: Any = torch.compile(self._step) if compiled else self._step
 
     def _step(self, from_input: torch.Tensor, memories: Memories, e_1: torch.Tensor, e_2: torch.Tensor) -> Memories:
-        """One timestep; from_input (B, 6 n) = x W_below, noise e_1 (k, B, 6 n), e_2 (k, 3, B, n)."""
+        """A timestep; from_input (B, 6 n) = x W_below, k memories (B, n), noise e_1 (k, B, 6 n), e_2 (k, 3, B, n)."""
         n, new = self.n, list[torch.Tensor]()
         for d in range(self.depth):
             below = from_input if d == 0 else new[-1] @ self.w_hidden[n:]

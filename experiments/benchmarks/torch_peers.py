@@ -1,7 +1,7 @@
 """The peers in PyTorch of the models in ``experiments.benchmarks.models``: equal parameters, loss and update rule.
 
-A model is made of the values of ours, so that the losses can be compared before anything is timed. PyTorch's LSTM and
-GRU have two biases that are added; the second one is zero and stays so.
+Each peer starts from the parameter values of our model, so that losses can be compared before anything is timed.
+PyTorch's LSTM and GRU have two biases, which are added; the second one is fixed at zero.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ Setup = Mapping[str, np.ndarray]
 
 
 class Theirs(NamedTuple):
-    """A model in PyTorch, ready to be trained: ``step`` and ``loss`` are those of :class:`models.Ours`."""
+    """A model in PyTorch, ready to be trained; ``step`` and ``loss`` do what those of ``models.Ours`` do."""
 
     model: torch.nn.Module
     step: Callable[[], float]
@@ -29,7 +29,7 @@ class Theirs(NamedTuple):
 
 
 def values_of(setup: Setup) -> dict[str, torch.Tensor]:
-    """The values of our model, by name."""
+    """The parameter values of our model, by name, from its setup."""
     return {name.removeprefix("model/"): torch.tensor(v) for name, v in setup.items() if name.startswith("model/")}
 
 
@@ -43,10 +43,12 @@ def linear(values: Mapping[str, torch.Tensor], name: str) -> torch.nn.Linear:
 
 
 def recurrent(values: Mapping[str, torch.Tensor], name: str, kind: str) -> torch.nn.Module:
-    """An LSTM or GRU with the values of ours of this name.
+    """An LSTM or GRU with the values of our layer of this name. kind: ``lstm`` or ``gru``.
 
-    Our blocks are r, u, k and h = (1 - u) h + u k; PyTorch's are r, z, n and h = z h + (1 - z) n, so z has the values
-    of u with another sign.
+        ours:      blocks r, u, k     h <- (1 - u) h + u k
+        PyTorch's: blocks r, z, n     h <- z h + (1 - z) n
+
+    So z = 1 - u, and its parameters are those of u with the opposite sign.
     """
     w, r = (values[f"{name}.{part}"].T.clone() for part in ("w_input", "w_hidden"))
     bias = values[f"{name}.bias"].clone()
@@ -68,7 +70,7 @@ def _set(own: torch.Tensor, value: torch.Tensor) -> None:
 
 
 class CodeModel(torch.nn.Module):
-    """The equations of :class:`rnnaudio.nn.CodeModel`: codes (T + 1, batch, K) -> bits per frame."""
+    """The equations of :class:`rnnaudio.nn.CodeModel`: codes (T + 1, batch, K), int64 -> mean bits per frame."""
 
     def __init__(self, values: Mapping[str, torch.Tensor], n_stages: int, dropout: float):
         super().__init__()
@@ -100,21 +102,21 @@ class CodeModel(torch.nn.Module):
 
 
 def codes(setup: Setup, size: Size) -> Theirs:
-    """The model over codes."""
+    """The model over codes, with Adam; ``setup["codes"]``: (T + 1, batch, K)."""
     c, batch = codes_config(size), torch.tensor(setup["codes"])
     model = CodeModel(values_of(setup), c.n_stages, c.dropout)
     return _trained(model, lambda: model(batch), c.learning_rate, 1.0)
 
 
 def draw(setup: Setup, size: Size, *, attention: bool) -> Theirs:
-    """DRAW."""
+    """DRAW, with Adam; ``setup["images"]``: (batch, pixels)."""
     images, sides = torch.tensor(setup["images"]), (int(setup["sides"][0]), int(setup["sides"][1]))
     model = Draw(values_of(setup), sides, int(setup["n_steps"]), attention)
     return _trained(model, lambda: model(images), 2e-3, 10.0)
 
 
 def samples(setup: Setup, size: Size, *, cell: Any) -> Theirs:
-    """SampleRNN."""
+    """SampleRNN, with Adam; ``setup["levels"]``: (n_context + n, batch, 1). cell: ``gru`` or ``lstm``."""
     c, values, levels = samples_config(size, cell), values_of(setup), torch.tensor(setup["levels"][..., 0])
     model = SampleRNN(c, SimpleNamespace(**FACTS), len(levels) - c.n_steps)
     for k in range(len(c.frames)):
@@ -130,7 +132,10 @@ def samples(setup: Setup, size: Size, *, cell: Any) -> Theirs:
 
 
 def mnist(setup: Setup, size: Size, *, setting: str) -> Theirs:
-    """A perceptron; a step is an epoch, whose batches are slices."""
+    """A perceptron; ``setup``: ``images`` (n, 784) and ``labels`` (n,). setting: ``blog`` or ``better``.
+
+    A step is an epoch, whose batches are slices of the data. ``loss`` is that of the first batch.
+    """
     values, batch_size = values_of(setup), int(setup["batch_size"])
     model = better(values) if setting == "better" else blog(values)
     images, labels = (torch.tensor(setup[name]).split(batch_size) for name in ("images", "labels"))

@@ -13,7 +13,7 @@ LEAST_SCALE = 0.05  # that of rnnaudio.readouts.logistic, which loads our engine
 
 
 class Facts(Protocol):
-    """The measurements that the model takes of :class:`rnnaudio.runs.samples.model.Facts`."""
+    """The part of :class:`rnnaudio.runs.samples.model.Facts` that the model uses."""
 
     @property
     def deviation(self) -> float: ...
@@ -26,7 +26,13 @@ class Facts(Protocol):
 
 
 class SampleRNN(torch.nn.Module):
-    """The equations of :class:`rnnaudio.nn.SampleModel`: levels (n_context + n, batch), states -> bits, states."""
+    """The equations of :class:`rnnaudio.nn.SampleModel`, on the layers of torch.nn.
+
+    levels (n_context + n, batch) int64, states, resets (batch,) bool -> mean bits per sample, final states
+
+    n is a multiple of the longest frame. The states are a list of arrays (1, batch, n_units): h of each tier, for an
+    LSTM h and c. None: the trained initial states, which also replace the states of sequences with a reset.
+    """
 
     def __init__(self, config: SamplesConfig, facts: Facts, n_context: int):
         super().__init__()
@@ -72,7 +78,11 @@ class SampleRNN(torch.nn.Module):
         return nats / torch.log(torch.tensor(2.0)), final
 
     def logistic_nats(self, outputs: Any, target: Any, v: Any, centre: Any) -> Any:
-        """The loss of :class:`rnnaudio.readouts.LogisticMixture`."""
+        """Mean nats per value under :class:`rnnaudio.readouts.LogisticMixture`.
+
+        outputs (n, batch, 3 K); target (n, batch) levels, and the same as values v in -1 to 1; centre (n, batch) or 0:
+        the value that is added to the means m
+        """
         half = 1.0 / (self.config.n_levels - 1) / self.facts.unit
         logits, m, raw = outputs.chunk(3, dim=-1)
         s = F.softplus(raw) + 2.0 * LEAST_SCALE * half

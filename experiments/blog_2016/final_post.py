@@ -60,7 +60,10 @@ def halves(split: Split) -> tuple[Split, Split]:
 
 
 def fit(corpus: AudioCorpus, options: Options) -> tuple[Layer, Any]:
-    """Train on the first half of the pieces for half of the updates, then resume on the second half."""
+    """Train on the first half of the pieces for half of the updates, then resume on the second half.
+
+    Returns (model, run). Raises the errors of :func:`complete` if either half is interrupted or breaks down.
+    """
     n_updates = options.n_updates
     sizes = {"frame_size": CONFIG.frame_size, "n_steps": options.n_steps, "batch_size": options.batch_size}
     model = build_model(CONFIG)
@@ -90,17 +93,21 @@ def in_equal_epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def step_in_the_curve(history: list[dict[str, Any]], n_updates: int, figure: str) -> float:
-    """Compute the change of a figure, train or valid, in dB, when the training subset changes."""
+    """Change of a loss in dB at the change of the training subset; figure: ``train`` or ``valid``.
+
+    10 log10 (first loss on the second subset / last loss on the first).
+    """
     before = [row[figure] for row in history if row["updates"] <= n_updates // 2]
     after = [row[figure] for row in history if row["updates"] > n_updates // 2]
     return float(10.0 * np.log10(after[0] / before[-1]))
 
 
 def seconds_to_standstill(generated: np.ndarray, rate_hz: int) -> float | None:
-    """Seconds after which generated frames only repeat, as a fixed point or a cycle; None if they never do.
+    """Seconds after which the generated samples, (n,), only repeat; None if they never do.
 
-    Frames count as equal if they differ by less than a thousandth of the rms of the last frames, however quiet these
-    are; see ``diagnostics.free_run``.
+    They repeat frame by frame, at a fixed point or in a cycle of up to 64 frames. Frames count as equal if the rms of
+    their difference is at most a thousandth of the rms of the last quarter of all frames; see
+    :func:`rnnaudio.diagnostics.free_run.repetition`.
     """
     n = CONFIG.frame_size
     _, since = repetition(generated[: len(generated) // n * n].reshape(-1, n))
@@ -108,12 +115,16 @@ def seconds_to_standstill(generated: np.ndarray, rate_hz: int) -> float | None:
 
 
 def level_db(sound: np.ndarray) -> float:
-    """The level of a sound in dB: 10 log10 of its mean square."""
+    """Level of a sound in dB: 10 log10 (mean square + 1e-12), which is -120 dB for silence."""
     return round(float(10.0 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-12)), 1)
 
 
 def play(model: Layer, corpus: AudioCorpus, seconds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """The prime, the generated and the true sound on the scale -1 to 1, and why generation stopped early."""
+    """Continue the first second of a test piece; returns (prime, continuation, recording, reason).
+
+    The sounds are (n,) samples on the scale -1 to 1. The recording is what follows the prime in the piece, up to 3 s.
+    reason: why generation stopped early; empty if it did not.
+    """
     rate = corpus.sample_rate_hz
     stretch = corpus.test.first(min(4.0, corpus.test.seconds))
     seed, ahead = stretch[:rate], stretch[rate:]
@@ -137,7 +148,7 @@ def plot_curve(run: Run, options: Options) -> None:
 
 
 def in_words(run: Run, n_updates: int, still: float | None, alive: Alive) -> str:
-    """Format what the run came to; still: seconds until the sound only repeats, None if it never does."""
+    """Format the outcome of the run. still: seconds until the sound only repeats; None if it never does."""
     return (
         f"validation {run.stopping.best_loss:.3g} of the variance; the training figure moved by "
         f"{step_in_the_curve(run.history, n_updates, 'train'):+.1f} dB at the change of subset, validation by "

@@ -135,10 +135,11 @@ def on_training_sound(batches: Batches) -> list[Batch]:
 
 
 def measured(model: Sequential, held_out: list[Batch], done: Run) -> dict[str, Any]:
-    """Squared errors on the held-out frames of the model, of repeating the last frame, and of the mean of each bin.
+    """Squared error on the held-out frames, and its share of the variance and of the mean square of the targets.
 
-    The mean of the *validation* targets is the best possible constant. Relative to the mean square of the targets, as
-    in the learning curve, any error looks small, because nearly all values are close to -1.
+    The variance of each bin (or sample) is the error of its mean over these *validation* targets, which is the best
+    possible constant; the share that repeating the last frame leaves is given for comparison. Relative to the mean
+    square, as in the learning curve, any error of magnitudes looks small, because nearly all values are close to -1.
     """
     inputs, targets = (
         np.concatenate([part.reshape(-1, model.n_out) for part in parts])
@@ -162,7 +163,11 @@ def measured(model: Sequential, held_out: list[Batch], done: Run) -> dict[str, A
 
 
 def listen(model: Sequential, scale: Scale, corpus: AudioCorpus, folder: Path, seconds: float) -> dict[str, Any]:
-    """Continue a second of the test split in magnitudes, with phase zero; write sound and spectrogram."""
+    """Continue a second of the test split, and judge the result; write sounds and spectrogram to the folder.
+
+    Magnitudes are converted to sound with phase zero. The recorded continuation, converted in the same way, is judged,
+    too. seconds: length of the continuation, rounded down to whole frames.
+    """
     rate = corpus.sample_rate_hz
     n_seed, n_new = rate // FRAME, round(seconds * rate) // FRAME
     stretch = corpus.test.prime_at(0, (n_seed + n_new) * FRAME / rate)

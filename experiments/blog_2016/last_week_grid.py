@@ -51,7 +51,7 @@ def every_point() -> list[dict[str, Any]]:
 
 
 def print_costs(variants: Mapping[str, FramesConfig]) -> None:
-    """Print the costs of the smallest and largest points of the grid, and the memory of those that are trained."""
+    """Print the range of the costs over the grid, and multiplications and memory of the points that are trained."""
     rows = sorted(every_point(), key=lambda row: row["multiplications"])
     print(f"{len(rows)} points; multiplications of a step from {rows[0]['multiplications']:.1e} to ", end="")
     print(f"{rows[-1]['multiplications']:.1e}, parameters up to {rows[-1]['parameters'] / 1e6:.0f} million")
@@ -62,7 +62,7 @@ def print_costs(variants: Mapping[str, FramesConfig]) -> None:
 
 
 def cost(config: FramesConfig) -> str:
-    """Text: sizes, multiplications and memory of a training step."""
+    """Format the sizes, the multiplications and the memory of a training step of a config."""
     point = {name: getattr(config, name, None) or getattr(config.model, name) for name in RANGES}
     sizes = {"n_steps": config.n_steps, "batch_size": config.batch_size}
     memory = step_memory(build_model(config), build_strategy(config), build_optimizer(config), **sizes)

@@ -2,7 +2,7 @@
 
     rnnaudio experiment run mnist [--setting sgd|blog|february|march|better|recorded|all] [--seeds 1] [--smoke]
 
-Settings recorded in 2016, each plotted beside its record (``recorded`` runs all three):
+Settings recorded in 2016; ``recorded`` runs all three. With several seeds, each is plotted beside its record:
 
 ``blog``: 784-100-10 relu, cross-entropy, SGD 0.3, batches of 1000, weights U(-.5, .5)/(in + out)/1000, stop when the
 mean of the last 10 differences of the validation cost is above -1e-5, at most 150 epochs. Batches are in the order of
@@ -140,7 +140,10 @@ RECORDED = [name for name, setting in SETTINGS.items() if setting.record]
 
 
 def fit(setting: Setting, data: Mnist, seed: int) -> dict[str, Any]:
-    """Train one network; returns its figures on the test set, also after those epochs that were recorded in 2016."""
+    """Train one network; returns its figures on the test set at the best validation epoch.
+
+    For a setting with a record of 2016, they include the test error after every epoch, in per cent.
+    """
     started = time.perf_counter()
     model = setting.model(np.random.default_rng((seed, 0, 2)))  # 2: the purpose; the batches draw from the same seed
     objective = Classification(judged_by=setting.judged_by, loss=setting.loss)
@@ -209,7 +212,10 @@ QUOTES = {
 
 
 def claims(name: str, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Rows of the claims table: recorded errors of a setting, and our mean errors at the same epochs."""
+    """Row of the claims table: the recorded errors of a setting, and our mean errors at the same epochs.
+
+    Returns no row for a setting without a record.
+    """
     if name not in QUOTES:
         return []
     says, why = QUOTES[name]
@@ -228,7 +234,7 @@ def claims(name: str, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 
 def made_up_digits(n: int = 200) -> Mnist:
-    """Noisy copies of ten random pictures, used in place of MNIST."""
+    """Noisy copies of ten random pictures, ``n`` in each split, used in place of MNIST."""
     rng = np.random.default_rng(2016)
     pictures = rng.random((10, 784), np.float32)
     labels = rng.integers(10, size=(3, n))
@@ -241,13 +247,13 @@ def train_and_test(
     seeds: int = 1,
     smoke: bool = False,
 ) -> None:
-    """Train and test; the table is printed and, for several seeds, recorded under experiments/results.
+    """Train and test; accuracies are printed and, with several seeds, recorded in experiments/results.
 
     Args:
-        setting: the blog's network with today's habits, exactly as recorded in 2016 (in three settings), a better
-            network, or several of these.
-        seeds: how many runs from different seeds.
-        smoke: two epochs on made-up pictures, nothing recorded; a few seconds.
+        setting: the blog's network with modern training (sgd), as recorded in 2016 (blog, february, march), a better
+            network (better), the three recorded settings (recorded), or all five (all).
+        seeds: number of runs, with the seeds 0, 1, ...
+        smoke: two epochs on made-up pictures, which take a few seconds; nothing is recorded.
     """
     require_one_or_more(seeds=seeds)
     started = time.perf_counter()

@@ -1,7 +1,7 @@
 """The models and settings of the public code of 2016, including its defects, and a way to repair them.
 
-Every defect is a setting (:mod:`rnnaudio.runs.defects`); ``repaired`` changes all those that a config has. The
-settings files in this folder contain such configs in full.
+Every defect is a choice of settings (:mod:`rnnaudio.runs.defects`), which :func:`repaired` replaces. The settings
+files in this folder contain such configs in full.
 """
 
 import dataclasses
@@ -54,10 +54,10 @@ def gru_2016(n: int, n_layers: int, n_steps: int, batch_size: int, **settings: A
 
 
 def repaired(config: FramesConfig, keep: tuple[str, ...] = ()) -> FramesConfig:
-    """Return the config with every defect repaired except those in ``keep``, and without toy problems before the run.
+    """Return the config with every defect repaired except ``no-toy-problem`` and those in ``keep``.
 
-    Defects are repaired in reverse order: of several repairs that set the batches, the one that carries the state is
-    made last, and so remains.
+    The repair of ``no-toy-problem``, toy problems before the run, does not change the run itself. Defects are repaired
+    in reverse order: of the repairs that set ``batches``, the one that carries the state is made last, and holds.
     """
     names = [name for name in reversed(switchable(config)) if name not in (*keep, "no-toy-problem")]
     return reduce(without, names, config)

@@ -32,7 +32,9 @@ class Options:
 
 
 def main(path: Path, before: Callable[[], None] = lambda: None) -> None:
-    """Train and measure the variants of a settings file; print and record figures and claims.
+    """Train and measure the variants of a settings file; print the claims, and record them with the figures.
+
+    Nothing is recorded for a corpus other than the default.
 
     before
         function that is called before the first run, except with --smoke.

@@ -3,7 +3,7 @@
     rnnaudio experiment run predict [--minutes 15] [--resume]
     rnnaudio experiment run reconstruct [--minutes 15] [--resume]
 
-The outcome is recorded in experiments/results, unless the run was shortened.
+The outcome is recorded in experiments/results, unless the run was interrupted or shortened, or used another corpus.
 """
 
 import dataclasses

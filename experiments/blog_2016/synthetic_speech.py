@@ -1,7 +1,8 @@
 """Synthetic vowels and hisses, in files and folders like those of TIMIT, for tests without a copy of it.
 
-The sounds are not speech: pulses of gliding pitch are filtered by three resonances (formants), and alternate with
-noise filtered by one resonance. Training, validation and reports can be tried on them as on a real copy.
+The sounds are not speech: three of four syllables, at random, are pulses of gliding pitch filtered by three resonances
+(formants), the others noise filtered by one resonance. Training, validation and reports can be tried on them as on a
+real copy.
 """
 
 from pathlib import Path
@@ -36,7 +37,10 @@ def sphere(samples: np.ndarray, byte_order: str = "01", **other: str) -> bytes:
 
 
 def utterance(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """A synthetic utterance of syllables of .2 s, mostly vowels: (n_samples,) float64 within -.5 to .5."""
+    """A synthetic utterance of syllables of .2 s, mostly vowels: (n_samples,) float64 with a peak of .5.
+
+    seconds: duration, rounded to whole syllables; at least one.
+    """
     pitch_hz = rng.uniform(90.0, 220.0)
     parts = [_syllable(rng, pitch_hz) for _ in range(round(seconds / 0.2))]
     audio = np.concatenate(parts)
@@ -62,7 +66,10 @@ def _resonance(sound: np.ndarray, frequency_hz: float, bandwidth_hz: float) -> n
 
 
 def write_tree(folder: Path, *, seconds: float = 2.0, seed: int = 2016) -> Path:
-    """Write a small tree of synthetic files; returns the folder, which holds TRAIN and TEST."""
+    """Write a small tree of synthetic files; returns the folder, which holds TRAIN and TEST.
+
+    seconds: duration of each file. FileExistsError if the folder of a speaker exists.
+    """
     rng = np.random.default_rng(seed)
     for region, speakers in SPEAKERS.items():
         for speaker in speakers:

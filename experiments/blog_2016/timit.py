@@ -69,7 +69,8 @@ def main() -> None:
 def run_both(folder: Path, run_dir: Path, configs: list[FramesConfig], *, resume: bool) -> dict[str, Any]:
     """Train both strategies; returns the summaries, by strategy, of the runs that ended by themselves.
 
-    After Ctrl-C in the first run the second is left out.
+    If the first run is interrupted, the second is left out. RnnaudioError if ``folder`` holds no TIMIT, or if the
+    corpus exists and ``resume`` is False.
     """
     corpus = run_dir / "corpus.h5"
     if not corpus.exists():

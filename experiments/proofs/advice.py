@@ -1,16 +1,16 @@
-"""Test of the advice of diagnoses: a run with a fault is diagnosed, the advice is followed, and the run is made again.
+"""Test of the advice that a diagnosis gives: plant a fault, diagnose the run, follow the advice, and train again.
 
     rnnaudio experiment run advice            all causes, recorded
         --quick     a few causes; nothing is recorded
         --only overfitting limit-too-soon
 
-For each cause the fault is planted (:mod:`experiments.proofs.recorded_faults`), `diagnose` has to name the cause, and
-the options that it prints are applied to the settings by the parser of `train`, or to the corpus. Then the quantity
-that the advice promises to improve is measured before and after in the same way, on the same sound except where the
-advice is to change the corpus (--normalise, --drop-silence, pieces left out, more music). Some of the quantities
-improve by construction, such as the number of pieces that stand apart, after those pieces are left out.
+For each cause a fault is planted (:mod:`experiments.proofs.recorded_faults`), and `diagnose` has to name the cause.
+The options that it prints are applied to the settings, by the parser of `train`, or to the corpus. The quantity that
+the advice promises to improve is measured before and after in the same way, and on the same sound, unless the advice
+is to change the corpus (--normalise, --drop-silence, pieces left out, more music). Some quantities improve by
+construction: for example, the number of pieces that stand apart falls when those pieces are left out.
 
-The sound is the synthetic notes of the blind test, so the experiment needs no data.
+The sound consists of the synthetic notes of the blind test, so the experiment needs no data.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ Measure = Callable[[Diagnosis], float]
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, the quantity that the advice against it promises to improve, its measure, and its better direction."""
+    """A fault, the quantity that the advice promises to improve, its measure, and whether lower values are better."""
 
     planted: Planted
     quantity: str

@@ -3,28 +3,28 @@
     rnnaudio experiment run blind-test-recordings --recordings FOLDER
         --seeds 2       each fault, and each healthy run, twice
         --quick         one corpus, some faults; nothing is recorded
-        --development   the sound that thresholds were tuned on; nothing is recorded
+        --development   the folk song and the notes that thresholds were tuned on; nothing is recorded
 
-Each fault is a setting of `train`, or a change to the corpus (:mod:`experiments.proofs.recorded_faults`). The
-diagnosis, `rnnaudio diagnose`, does not know which fault was planted. FOLDER holds the recordings of librosa's
-examples, which are not part of the repository. Six corpora of them are reported on: a string orchestra, a trumpet, a
-whale, three readers, a vibraphone, and an orchestra with celesta. Thresholds were tuned on other sound: a folk song
-from the same folder, the piano that comes with the package, and the synthetic notes of the other blind test.
+Each fault is a setting of `train`, or a change to the corpus (:mod:`experiments.proofs.recorded_faults`). The name of
+the fault is not passed to `rnnaudio diagnose`. FOLDER holds librosa's example recordings, which are not part of the
+repository. Results are reported on six corpora of them: a string orchestra, a trumpet, a whale, three readers, a
+vibraphone, and an orchestra with celesta. Thresholds were tuned on other sound: a folk song from the same folder, the
+piano that comes with the package, and the synthetic notes of the other blind test.
 
-Two attempts were broken off at the second corpus, the trumpet, where training on silence was diagnosed in all runs.
-After the first attempt the measure was changed to count what --drop-silence cuts, silences of a second and more. After
-the second attempt the corpora were changed: a third of that file is silence at its end, which `corpus build` cuts, but
-the test had left in. No threshold was moved.
+Two attempts were broken off at the second corpus, the trumpet, because training on silence was diagnosed in all its
+runs. After the first, the measure was changed to count what --drop-silence cuts: silences of a second or more. After
+the second, the corpora were changed: the last third of that file is silence, which `corpus build` cuts but the test
+had kept. No threshold was moved.
 
-After the first recorded attempt, rules were changed because of runs that had failed in it, and settings of the runs
-over codes after a repetition (docs/results/claims.md has them). The record is of the attempt after that, so that these
-six corpora are no fresh test: the next one needs other sound.
+After the first complete attempt, rules were changed because of runs that had failed in it, and later also settings of
+the runs over codes (docs/results/claims.md lists the changes). The record is of a later attempt on the same six
+corpora, so it is not a fresh test: that would need other sound.
 
 A regressor over frames without any fault generates a mean, which fades or freezes; the diagnosis then names
-``noiseless-feedback``. For healthy runs over frames this is the right answer, and any other cause is a false alarm.
+``noiseless-feedback``. For healthy runs over frames this is correct and not counted; any other cause is a false alarm.
 
-The goals: the true cause is ranked first in at least 90 %, and among the first three in all; alarms in at most 5 % of
-the healthy runs.
+The goals: the true cause is ranked first in at least 90 % of the faulty runs and among the first three in all of them,
+and at most 5 % of the healthy runs raise an alarm.
 """
 
 import dataclasses
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def corpora(options: Options) -> Iterator[tuple[str, Parts]]:
-    """The parts of each corpus, by name."""
+    """Yield (name, parts) of each corpus to be tested."""
     if options.development:
         yield "folk song", recorded(options.recordings, FOLK_SONG)
         yield "notes", notes()
@@ -107,7 +107,10 @@ def corpora(options: Options) -> Iterator[tuple[str, Parts]]:
 
 
 def notes(n_train: int = 8, seconds: float = 3.0) -> Parts:
-    """Synthetic notes, as in the blind test on synthetic sound, at a usual level."""
+    """Synthetic notes as in the blind test on synthetic sound, but softer, by a factor of .1.
+
+    There are ``n_train`` pieces of ``seconds`` for training, and one each for validation and test, float32 at 8 kHz.
+    """
     rng = np.random.default_rng(5)
     pieces = [(0.1 * music(rng, seconds)).astype(np.float32) for _ in range(n_train + 2)]
     return Parts(pieces[:n_train], [pieces[n_train]], [pieces[n_train + 1]])

@@ -44,7 +44,11 @@ class Size(NamedTuple):
 
 
 def music(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """Decaying notes of a tempered scale, with three harmonics each, at random times; (n,) float64."""
+    """Decaying notes of the tempered scale at random times, five a second on average, and soft noise.
+
+    Each note has three harmonics, the k-th with amplitude 1 / k^2. Fundamentals are the 30 semitones from 55 Hz. The
+    noise is white, with a standard deviation of .02. Returns (n,) float64 at 8 kHz; peaks may exceed 1.
+    """
     n = int(seconds * RATE_HZ)
     audio = 0.02 * rng.standard_normal(n)
     n_notes = int(n / (0.1 * RATE_HZ))
@@ -60,9 +64,11 @@ def music(rng: np.random.Generator, seconds: float) -> np.ndarray:
 
 
 def breath(rng: np.random.Generator, seconds: float) -> np.ndarray:
-    """White noise filtered by four resonances between 100 and 1000 Hz, only partly predictable; (n,) float64.
+    """White noise filtered by four resonances between 100 and 1000 Hz, only partly predictable.
 
-    x_t = e_t + 2 r cos(w) x_{t-1} - r^2 x_{t-2}, r = .995.
+        x_t = (1 - r) e_t + 2 r cos(w) x_{t-1} - r^2 x_{t-2},   e ~ N(0, 1),   r = .995,   w = 2 pi pitch / rate
+
+    The result is the sum of x over the four pitches, each with its own noise: (n,) float64 at 8 kHz.
     """
     n, total = int(seconds * RATE_HZ), 0.0
     for pitch_hz in (110.0, 230.0, 420.0, 870.0):
@@ -79,7 +85,10 @@ def standardised(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
 
 
 def min_max_with_click(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
-    """Add one click of 15 standard deviations, then scale the lowest sample to -1 and the highest to 1."""
+    """Set one training sample to 15 standard deviations, then scale so that the training samples span -1 to 1.
+
+    The sample is in the first training piece, which is changed in place. Validation is scaled in the same way.
+    """
     train[0][len(train[0]) // 3] = 15.0 * np.std(train[0])
     low, high = min(a.min() for a in train), max(a.max() for a in train)
     scaled, also = ([2.0 * (a - low) / (high - low) - 1.0 for a in part] for part in (train, valid))
@@ -87,7 +96,7 @@ def min_max_with_click(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
 
 
 def clipped(train: Arrays, valid: Arrays) -> tuple[Arrays, Arrays]:
-    """Clip at 1.2 standard deviations, then standardise."""
+    """Standardise both splits, clip them at 1.2 standard deviations, then standardise again."""
     train, valid = standardised(train, valid)
     return standardised([np.clip(a, -1.2, 1.2) for a in train], [np.clip(a, -1.2, 1.2) for a in valid])
 
@@ -113,7 +122,7 @@ class Around:
 
 
 def padded(batch: Any, index: int) -> Padded:
-    """Let the items of a batch end early: zeros follow, and the mask is 0 there."""
+    """Let each item of a batch end after a quarter of its steps or later: zeros follow, where the mask is 0."""
     n, items = len(batch.frames) - 1, batch.frames.shape[1]
     lengths = np.random.default_rng(index).integers(n // 4, n + 1, items)
     mask = np.arange(1, n + 1)[:, None] <= lengths
@@ -123,7 +132,7 @@ def padded(batch: Any, index: int) -> Padded:
 
 
 def swapped(batch: Any, index: int) -> Any:
-    """Plant swapped axes: read the time-major frames as if they were batch-major."""
+    """Plant swapped axes: store the frames batch-major, and read them as if they were time-major."""
     return batch._replace(frames=np.ascontiguousarray(batch.frames.swapaxes(0, 1)).reshape(batch.frames.shape))
 
 

@@ -130,7 +130,11 @@ def subject_of(plan: Plan, size: Size, seed: int) -> Subject:
 def run(
     plan: Plan, size: Size, model: Layer, step: Any, batches: Any, validation: Any
 ) -> tuple[list[dict[str, Any]], float]:
-    """Train in a small loop; returns (history, loss by which the parameters were selected)."""
+    """Train in a small loop with six validations; returns (history, loss by which the parameters were selected).
+
+    ``plan.judged_by`` is the loss of a row that selects the parameters: ``valid`` or ``train``. The model is left with
+    the selected ones. Training ends early at a loss or parameter that is not finite.
+    """
     evaluate = Evaluation(model, predict_next)
     history: list[dict[str, Any]] = []
     best_loss, best, carried = float("inf"), model.get_values(), None

@@ -1,16 +1,17 @@
-"""Numerical checks of gradients, kernels, engines and optimisers: each error is printed with its limit.
+"""Numerical checks of gradients, kernels, engines and optimisers; prints each error with its limit.
 
     rnnaudio gradcheck
 
 1. every layer, loss and stack, with each kernel: symbolic gradients against central differences in float64;
 2. each kernel against plain NumPy loops: outputs, final states and back-propagated gradients of every cell;
 3. this engine, in the compile mode of training, against the recorded one (PyTensor) after 50 updates of each model;
-4. the optimisers against recorded trajectories of PyTorch's over 100 updates.
+4. the optimisers against recorded trajectories of PyTorch's optimisers over 100 updates.
 
-The exit status is 1 if any error is above its limit. The oracles are those of the tests and are stored with them. All
-checks except 3 are compiled in python mode, which takes minutes instead of an hour; `make test-modes` compares the
-other modes with it. To compare the engines, run it in Theano's environment: RNNAUDIO_ENGINE=theano
-.venv-theano/bin/rnnaudio gradcheck.
+The exit status is 1 if any error is NaN or above its limit. The oracles are those of the tests and are stored with
+them. All checks except 3 are compiled in python mode, which takes minutes instead of an hour; `make test-modes`
+compares the other modes with it. To compare the engines, run the command in Theano's environment:
+
+    RNNAUDIO_ENGINE=theano .venv-theano/bin/rnnaudio gradcheck
 """
 
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ PROOFS = {
 
 
 def prove_all() -> int:
-    """Print every error; the exit status is 1 if one is above its limit."""
+    """Print every error; returns the exit status, 1 if an error is NaN or above its limit, else 0."""
     lines: list[Line] = []
     for title, proof in PROOFS.items():
         print(f"\n{title}", flush=True)

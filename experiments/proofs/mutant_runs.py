@@ -101,7 +101,7 @@ class Tree:
 
     @staticmethod
     def _forget(path: Path) -> None:
-        """Delete the compiled files of a module, as Python cannot detect a change within a second of equal size."""
+        """Delete a module's bytecode: Python misses a change that keeps the size and falls within the same second."""
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
             compiled.unlink()
 

@@ -153,7 +153,7 @@ class _Sites:
         return self._bytes[start:end].decode()
 
     def between(self, left: Any, right: Any, words: str) -> tuple[int, int] | None:
-        """Start and end, in bytes, of the operator between two operands; None if comments are there, too."""
+        """Start and end, in bytes, of the operator between two operands; None if a comment is there as well."""
         start, end = self.span(left)[1], self.span(right)[0]
         gap = self._bytes[start:end].decode()
         core = gap.strip(" ()\n\\")
@@ -244,7 +244,7 @@ def dropped_terms(sites: _Sites, node: ast.AST) -> Found:
 
 
 def off_by_one(sites: _Sites, node: ast.AST) -> Found:
-    """Make a whole number one too large or too small."""
+    """Add 1 to an integer, or subtract 1 from it."""
     if isinstance(node, ast.keyword) and node.arg in ("axis", "axes"):
         return
     if isinstance(node, ast.Constant) and type(node.value) is int:
@@ -270,7 +270,7 @@ def shifted_slices(sites: _Sites, node: ast.AST) -> Found:
 
 
 def wrong_axes(sites: _Sites, node: ast.AST) -> Found:
-    """Exchange axis=0 and axis=1."""
+    """Replace axis=0 by axis=1, and axis=1, 2 or -1 by axis=0."""
     if isinstance(node, ast.keyword) and node.arg == "axis":
         value = sites.text(node.value)
         if value in ("0", "1", "2", "-1"):
@@ -332,7 +332,7 @@ def swapped_neighbours(sites: _Sites, node: ast.AST) -> Found:
 
 
 def removed_statements(sites: _Sites, node: ast.AST) -> Found:
-    """Remove a call, or the assignment of a value."""
+    """Remove a call, an augmented assignment, or an assignment to an attribute or an element."""
     is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     is_kept = isinstance(node, ast.Assign) and not any(isinstance(t, ast.Name | ast.Tuple) for t in node.targets)
     if is_call or is_kept or isinstance(node, ast.AugAssign):

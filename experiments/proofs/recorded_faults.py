@@ -1,4 +1,4 @@
-"""Faults planted in runs on real recordings: by settings of `train`, or by what is done to the corpus."""
+"""Faults planted in runs on recordings or synthetic notes, by settings of `train` or by changes to the corpus."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ def unchanged(parts: Parts) -> Parts:
 
 
 def half_silent(parts: Parts) -> Parts:
-    """Append noise of equal length, 80 dB softer, to each training piece, as if the room were recorded in silence."""
+    """Append noise of equal length, 80 dB softer, to each training piece, like a recording of a silent room."""
     rng = np.random.default_rng(0)
     hushed = [np.append(a, 1e-4 * a.std() * rng.standard_normal(a.size)).astype(np.float32) for a in parts.train]
     return parts._replace(train=hushed)
@@ -50,7 +50,7 @@ def one_soft(parts: Parts) -> Parts:
 
 
 def one_dull(parts: Parts) -> Parts:
-    """Filter the second training piece with a low-pass at 800 Hz, like a very old recording by telephone."""
+    """Filter the second training piece with a low-pass at 800 Hz, as in a very old recording."""
     low = signal.ellip(8, 0.1, 80.0, 800.0, fs=RATE_HZ, output="sos")
     return _second(parts, lambda a: signal.sosfiltfilt(low, a))
 
@@ -78,9 +78,10 @@ def _second(parts: Parts, change: Callable[[np.ndarray], np.ndarray]) -> Parts:
 
 @dataclass(frozen=True)
 class Planted:
-    """A fault: its name, the cause that a diagnosis should find, the recipe, and what is changed.
+    """A fault: its name, the cause that a diagnosis should find ("" for a healthy run), and how to plant it.
 
-    sound: function that spoils the parts of a corpus. settings: settings by path, in place of the healthy ones.
+    settings: values by path (``model.n_units``) that replace those of the healthy config. sound: function that returns
+    the parts of a corpus with the fault. recipe: ``frames`` or ``codes``.
     """
 
     name: str
@@ -90,7 +91,10 @@ class Planted:
     recipe: str = "frames"
 
     def config(self, seed: int) -> Any:
-        """Make the config of the run: the healthy settings with this seed, and the changes of the fault."""
+        """Make the config of the run: the healthy settings with this seed, and the changes of the fault.
+
+        A run with a fault has FAULTY_UPDATES updates at most, unless the fault sets that number itself.
+        """
         healthy = RECIPES[self.recipe][1]
         short = {} if "max_updates" in self.settings or not self.cause else {"max_updates": FAULTY_UPDATES}
         return changed(dataclasses.replace(healthy, seed=seed), {**short, **self.settings})

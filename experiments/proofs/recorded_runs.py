@@ -29,12 +29,12 @@ class Parts(NamedTuple):
 
 
 def recorded(folder: Path, words: Sequence[str]) -> Parts:
-    """Cut the recordings whose names contain one of the words into parts; RnnaudioError if there are none.
+    """Cut the .ogg files whose names contain one of the words into parts, at 8 kHz; RnnaudioError if there are none.
 
-    Silence at either end of a recording is cut, as `corpus build` does; of all recordings together, 40 s at most are
-    used. Each recording gives ten parts: near its middle one for validation and one for the test, so that both are of
-    the same kind as the rest, which is for training. A recording of 10 s or less gives four parts: two for training
-    and, between them, 1.05 s for validation and .3 s for the test.
+    Silence at either end of a recording is cut, as `corpus build` does. At most 40 s are used in total, an equal share
+    from the beginning of each recording. Each recording gives ten parts: two near its middle, for validation and for
+    the test, so that they resemble the other eight, which are for training. A recording of 10 s or less gives four
+    parts: two for training and, between them, 1.05 s for validation and .3 s for the test.
     """
     found = [path for path in sorted(Path(folder).glob("*.ogg")) if any(word in path.name for word in words)]
     if not found:

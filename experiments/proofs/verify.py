@@ -78,7 +78,7 @@ def numpy_mlp(x: np.ndarray, values: dict[str, np.ndarray], prefix: str = "") ->
 
 
 def numpy_recurrent(x: np.ndarray, values: dict[str, np.ndarray]) -> np.ndarray:
-    """The LSTM and its read-out as a plain loop over time; x (time, batch, n)."""
+    """The LSTM and its read-out as a plain loop over time, from zeros: x (time, batch, n) -> (time, batch, n)."""
     w, r, b = (values[f"lstm.{name}"] for name in ("w_input", "w_hidden", "bias"))
     h = c = np.zeros((x.shape[1], UNITS))
     ys = []
@@ -119,7 +119,7 @@ def check_same_outputs(frames: np.ndarray) -> list[Check]:
 
 
 def trained(model: Layer, objective: Objective, batches: Any, true: Objective, validation: list[Any]) -> float:
-    """Train for a short time; returns the first reported value of the objective ``true`` on the validation batches."""
+    """Train for 600 updates; returns the first reported value of the objective ``true`` on the validation batches."""
     step, evaluate = TrainStep(model, objective, Adam(max_gradient_norm=1.0), seed=SEED), Evaluation(model, true)
     for update in range(N_UPDATES):
         step(batches.batch(update), None, learning_rate=2e-3, update=update)
@@ -184,7 +184,10 @@ def _agreement(
 
 
 def check_engines(batches: dict[str, np.ndarray], results: dict[str, np.ndarray], theano_python: Path) -> list[Check]:
-    """Compare outputs, and parameters after 20 updates, of Theano (in its own environment) and of this engine."""
+    """Compare outputs, and parameters after 20 updates, of Theano (in its own environment) and of this engine.
+
+    Without that environment the checks are left out. RnnaudioError if the process in it fails.
+    """
     if not theano_python.exists():
         reason = "left out: needs Theano, so Python 3.11"
         return [Check(f"{name}: {engine.NAME} = theano", reason, None) for name in NAMES]

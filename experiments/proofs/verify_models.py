@@ -2,8 +2,8 @@
 
     RNNAUDIO_ENGINE=theano python -m experiments.proofs.verify_models BATCHES.safetensors RESULTS.safetensors
 
-This command reads one batch for each model, and writes its outputs before, and its parameters after, 20 updates, all
-in float64.
+This command reads a batch of frames and one of digits. For each model it writes the outputs before training and the
+parameters after 20 updates, all in float64.
 """
 
 import sys
@@ -42,7 +42,10 @@ def outputs(model: Layer, x: np.ndarray) -> np.ndarray:
 
 
 def run_all(batches: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Outputs and trained parameters of the three models: ``mnist/outputs``, ``mnist/dense.weight``, ..."""
+    """Outputs and trained parameters of the three models, float64: ``mnist/outputs``, ``mnist/dense.weight``, ...
+
+    batches: ``frames`` (time + 1, batch, 100), ``images`` (n, 784) and ``labels`` (n,).
+    """
     frames, images, labels = batches["frames"], batches["images"], batches["labels"]
     labelled = LabelledBatch(images.astype("float64"), labels)
     consecutive = Batch(frames.astype("float64"), np.ones(frames.shape[1], bool))

@@ -1,4 +1,4 @@
-"""The command of an experiment on the corpus: in full, with a record, or in tiny form on the piano in the package."""
+"""Entry point of experiments on the piano corpus: a full, recorded run, or a tiny one on the piano in the package."""
 
 import dataclasses
 from collections.abc import Callable
@@ -36,9 +36,17 @@ def full_or_tiny(
     run: Callable[[Any, AudioCorpus], Figures],
     keep: Callable[[Any, Figures], object],
 ) -> None:
-    """Read options of class ``kind`` from the command line, call ``run``, and ``keep`` the figures of our own corpus.
+    """Read options of class ``kind`` from the command line, and run the experiment in full or, with --smoke, tiny.
 
-    With --smoke the options in ``tiny`` replace the given ones, and the folder of the run is removed at the end.
+    run
+        function (options, corpus) -> figures.
+    keep
+        function (options, figures) that records them; called only for a full run on the default corpus, CORPUS.
+    tiny
+        options that replace the given ones with --smoke. That run uses a corpus of the piano in the package, and
+        corpus and run are in a temporary folder.
+
+    RnnaudioError if the corpus cannot be opened.
     """
     options = parsed(lambda: tyro.cli(kind, registry=REGISTRY))
     if options.smoke:

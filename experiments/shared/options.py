@@ -17,7 +17,7 @@ NO_SETTINGS = ("run_dir", "resume", "smoke")  # they decide nothing about the re
 
 
 def command(function: Callable[..., Any]) -> Callable[[], Any]:
-    """Make the main of an experiment, which reads the function's parameters from the command line and calls it."""
+    """Make the ``main`` of an experiment: it calls the function with arguments read from the command line."""
 
     @functools.wraps(function)
     def read(*arguments: Any, **options: Any) -> Callable[[], Any]:
@@ -46,7 +46,11 @@ class Named:
 
     @property
     def name(self) -> str:
-        """The name of record and run: the stem, and each setting that differs from its default."""
+        """The name of record and run: the parts below, joined by hyphens.
+
+        They are the stem, the values of the settings in ``always_named``, and ``NAME-VALUE`` for each other setting
+        that differs from its default (only ``NAME`` if the value is True).
+        """
         usual = _as_json({field.name: field.default for field in dataclasses.fields(self)})  # type: ignore[arg-type]
         parts = [self.stem, *(str(self.settings[name]) for name in self.always_named)]
         for name, value in self.settings.items():

@@ -18,7 +18,7 @@ __all__ = ["FOLDER", "record", "versions"]
 
 
 def versions() -> dict[str, str]:
-    """The versions of the package, the engine, Python and NumPy, and the threads and vector units of the kernels."""
+    """The versions of package, engine, Python and NumPy, and the kernels' number of threads and vector width."""
     return {
         "rnnaudio": __version__,
         "engine": f"{engine.NAME} {engine.VERSION}, mode {engine.MODE}, kernel {engine.kernel()}",
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def record(name: str, figures: dict[str, Any]) -> Path:
-    """Write the figures, the command, versions and date to ``results/<name>.json``; returns its path."""
+    """Write figures, command, versions and date to ``experiments/results/<name>.json``; returns the file's path."""
     content = {
         "command": typed_command(),
         "date": time.strftime("%Y-%m-%d"),

@@ -46,7 +46,7 @@ class Settings(NamedTuple):
 
 
 def load(path: Path) -> Settings:
-    """Read a settings file; RnnaudioError, naming the file, for an unknown field, variant or value."""
+    """Read a settings file; RnnaudioError, with the path of the file, for an unknown field, variant or value."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     changes = content.pop("variants", {path.stem: {}})
     claims = [Claim(**claim) for claim in content.pop("claims", [])]
@@ -73,7 +73,7 @@ def _config(fields: dict[str, Any]) -> FramesConfig:
 
 
 def _with_none(kind: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace "none" by None, as TOML has no null, except in fields of which it is a regular value (``readout``)."""
+    """Replace "none" by None, as TOML has no null, in fields that may be None; in ``readout``, say, it is a value."""
     hints = get_type_hints(kind)
     return {k: None if v == "none" and type(None) in get_args(hints.get(k)) else v for k, v in fields.items()}
 

@@ -35,7 +35,7 @@ NARROW = 50  # units, and samples a frame
 
 
 def tiny(config: FramesConfig) -> FramesConfig:
-    """The config with a narrow model and few steps, for a run that takes seconds."""
+    """The config with at most 50 units and samples per frame, and two updates, for a run that takes seconds."""
     m = config.model
     narrow: dict[str, Any] = {"readout_units": min(m.readout_units, NARROW), "units": tuple(NARROW for _ in m.units)}
     if m.cell != "memory-lstm" and not m.units:  # a memory-lstm is as wide as a frame
@@ -53,7 +53,11 @@ def tiny(config: FramesConfig) -> FramesConfig:
 def run_all(
     variants: Mapping[str, FramesConfig], corpus: Path, folder: Path, *, quick: bool = False
 ) -> dict[str, Figures]:
-    """Train and measure each variant; returns its figures by name. ``quick``: 1 s of sound, no report or diagnosis."""
+    """Train and measure each variant; returns the figures of each, by the variant's name.
+
+    Each variant has its run in the folder ``folder / NAME``. 10 s of sound are generated; ``quick``: 1 s, and no
+    report or diagnosis. Errors are those of :func:`run_one`.
+    """
     figures: dict[str, Figures] = {}
     measure, seconds = (errors, 1.0) if quick else (errors_and_diagnosis, 10.0)
     for variant, config in variants.items():
@@ -64,7 +68,7 @@ def run_all(
 
 
 def settings_before(figures: Figures) -> Figures:
-    """The settings of a finished run, in their current form, and the size of its corpus."""
+    """The settings of a finished run, in the current form of the config, and the size of its corpus in bytes."""
     config = from_dict(FramesConfig, figures["settings"])
     before: Figures = json.loads(json.dumps({"settings": dataclasses.asdict(config), "corpus": figures["corpus"]}))
     return before
@@ -79,12 +83,19 @@ def run_one(
     *,
     report: bool,
 ) -> Figures:
-    """Train, or continue the run in the folder; returns the figures of the finished run.
+    """Train a run, or continue the one in ``run_dir``; returns its figures.
+
+    The figures are written to ``figures.json`` in ``run_dir``. If that file exists, it is only read.
 
     seconds
         duration of the generated sound.
     measure
         function (run_dir, corpus) -> figures to record in addition to those of the free run.
+    report
+        whether to write a report.
+
+    RnnaudioError if ``corpus`` is no corpus, or if ``figures.json`` is from other settings or another corpus.
+    KeyboardInterrupt if training was interrupted; the run is then saved.
     """
     done = run_dir / "figures.json"
     AudioCorpus.open(corpus).close()  # refuses a file that is no corpus
@@ -124,7 +135,10 @@ def errors_and_diagnosis(run_dir: Path, corpus: Path) -> Figures:
 
 
 def free_run(run: FramesRun, corpus_path: Path, seconds: float) -> Figures:
-    """Seconds that the continuation of the first test prime stays within the limits of real music, and its ending."""
+    """Continue the first prime of the test split and measure how long the sound stays within the limits of music.
+
+    seconds: duration of the continuation. Returns ``alive_seconds`` and ``death``, the reason of its end.
+    """
     with run.open_corpus(corpus_path) as corpus:
         seed = corpus.test.first(FRAMES.prime_seconds(run.config, corpus.sample_rate_hz))
         (played,) = run.continue_primes([seed], round(seconds * corpus.sample_rate_hz))
@@ -141,10 +155,15 @@ def diagnosis(run_dir: Path, corpus: Path) -> list[str]:
 def equal_terms(
     run: FramesRun, corpus_path: Path, tasks: Sequence[str] = tuple(STRATEGIES), most_batches: int = 32
 ) -> dict[str, float | None]:
-    """Squared error over variance on the validation split, without noise, for both tasks.
+    """Squared error over variance on the validation split, without noise, for each of the tasks.
 
-    The error does not depend on how the run scaled its data. ``predict_mse`` is the error against the next frame,
-    ``reconstruct_mse`` against the current one; predicting silence has an error of 1.
+        sum (y - target)^2 / sum (target - mean)^2        in units of the recording; mean: that of the training data
+
+    Thus the error does not depend on how the run scaled its data, and always predicting the mean has an error of 1.
+    ``predict_mse`` is the error against the next frame, ``reconstruct_mse`` against the current one, each with four
+    digits; None if it is not finite.
+
+    tasks: names of strategies. most_batches: at most so many validation batches, evenly spaced, are used.
     """
     c = run.config
     sizes = {"frame_size": c.frame_size, "n_steps": c.n_steps, "batch_size": c.batch_size}

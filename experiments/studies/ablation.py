@@ -4,16 +4,16 @@
 
 A GRU (3 x 200, frames of 200, top h the output) and a memory-LSTM (n 64, depth 2) are trained from three starting
 points: the settings of 2016; the same with the right RMSprop, because the unscaled one moves no parameter and so hides
-every other repair; and the settings with all defects repaired. At each starting point, every defect that such a run
-can have is changed, one at a time.
+every other repair; and the settings with all defects repaired. At each starting point, one defect at a time is
+repaired or planted, as far as the settings allow it.
 
-The figures of a run are its squared error over the variance of the next frame on validation windows (without noise and
+Each run is measured by its squared error over the variance of the next frame on validation windows (without noise and
 on the standard scale, whatever the run was trained with), the seconds that it stays alive after a test prime, and the
-cause that `rnnaudio diagnose` ranks first. Figures are medians over the seeds; the second starting point has one seed
-only, and the diagnosis is that of the first seed.
+cause that `rnnaudio diagnose` ranks first. The table has medians over the seeds; the second starting point is trained
+with seed 0 only, and the diagnosis is that of seed 0.
 
-Finished runs stay in RUNS/ablation, and the same command continues the rest. Two commands with different --first share
-the work.
+Finished runs stay in RUNS/ablation, and the same command continues the rest. A second command with a higher --first
+begins at a later seed, so that two commands can share the work.
 """
 
 import dataclasses
@@ -60,7 +60,10 @@ class Variant(NamedTuple):
 
 
 def variants() -> Iterator[Variant]:
-    """Iterate over the starting points of both models, and every change of them that removes or adds one defect."""
+    """Iterate over the starting points of both models, each followed by its changes that remove or add one defect.
+
+    Defects that the settings do not allow to be changed alone are left out (:func:`is_single`).
+    """
     for model, faithful in FAITHFUL.items():
         starts = {
             "faithful": (faithful, without),
@@ -77,29 +80,38 @@ def variants() -> Iterator[Variant]:
 
 
 def is_single(before: FramesConfig, after: FramesConfig, name: str) -> bool:
-    """True if the two configs differ in this defect only, and in those that it entails."""
+    """True if the two configs differ in the named defect, and otherwise only in those that it entails.
+
+    False for a defect that has no effect on the training of a run.
+    """
     one, other = ({defect.name for defect in present_in(config)} for config in (before, after))
     return name not in NOT_SEEN_IN_A_RUN and {name} <= one ^ other <= {name, *COMES_WITH.get(name, ())}
 
 
 def predicted(run_dir: Path, corpus: Path) -> Figures:
-    """The error by :func:`equal_terms`, on a part of the validation split."""
+    """The error of :func:`equal_terms` for predicting the next frame, on at most eight validation batches."""
     return equal_terms(load(run_dir, FramesRun), corpus, ["predict_next"], most_batches=8)
 
 
 def predicted_and_diagnosed(run_dir: Path, corpus: Path) -> Figures:
-    """The error and the diagnosis; used for the first seed only, because the diagnosis takes longer."""
+    """The error of :func:`predicted` and the diagnosis; for seed 0 only, because the diagnosis takes longer."""
     return {**predicted(run_dir, corpus), "diagnosis": diagnosis(run_dir, corpus)}
 
 
 def middle(values: list[float | None]) -> float | None:
-    """The median of the values; None (the run broke down) counts as infinite."""
+    """Median of the values to three significant digits; None, of a run that broke down, counts as infinite.
+
+    Returns None if the median is infinite.
+    """
     value = float(np.median([np.inf if v is None else v for v in values]))
     return float(f"{value:.3g}") if np.isfinite(value) else None
 
 
 def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -> dict[str, Any]:
-    """A row of the table; ``gain_db`` is by how much the change lowers the error."""
+    """A row of the table. seeds: figures of the variant by seed. base: those of its starting point, if it is another.
+
+    ``gain_db`` is the reduction of the error by the change, in dB; it is left out if either error is None.
+    """
     errors = [figures["predict_mse"] for figures in seeds]
     row: dict[str, Any] = {
         "model": variant.model,
@@ -117,7 +129,7 @@ def as_row(variant: Variant, seeds: list[Figures], base: list[Figures] | None) -
 
 
 def named_first(figures: Figures) -> str:
-    """The first cause of the diagnosis, or a remark if there is none."""
+    """The first cause of the diagnosis; ``none`` if it found none, ``not diagnosed`` if there was no diagnosis."""
     if "diagnosis" not in figures:
         return "not diagnosed"  # broke down, or not the first seed
     return figures["diagnosis"][0] if figures["diagnosis"] else "none"
@@ -139,14 +151,16 @@ def ablate(
     """Run the variants that are not finished, print the table and record it.
 
     Args:
-        seeds: number of runs of each variant.
-        first: the first seed; only the command that begins with 0 records the table.
+        seeds: each variant is run with the seeds from first to seeds - 1.
+        first: the first seed; the table is recorded only if it is 0.
         corpus: the piano corpus.
         runs: the folder of the runs.
         smoke: two updates of four variants on the piano in the package; nothing is recorded.
     """
     require_one_or_more(seeds=seeds)
     check_seed(first, "first")
+    if first >= seeds:
+        raise RnnaudioError(f"--first is {first}; expected less than --seeds, which is {seeds}")
     if smoke:
         with TemporaryDirectory() as folder:
             some = [v._replace(config=tiny(v.config)) for v in list(variants())[:4]]
@@ -158,12 +172,12 @@ def ablate(
 
 
 def claim(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Row of the claims table: the defects that harm the repaired models most."""
+    """Row of the claims table: for each model, the four defects that raise the error of the repaired model most."""
     ours = []
     for model in FAITHFUL:
         planted = [row for row in rows if row["model"] == model and row["start"] == "repaired"]
         base = next(row["predict_mse"] for row in planted if not row["change"])
-        worst = sorted(planted, key=lambda row: -(row["predict_mse"] or np.inf))[:4]
+        worst = sorted((row for row in planted if row["change"]), key=lambda row: -(row["predict_mse"] or np.inf))[:4]
         costs = ", ".join(f"{row['change']} {row['predict_mse']}" for row in worst)
         ours.append(f"{model} with every repair {base}; with one defect: {costs}")
     return {
@@ -177,7 +191,11 @@ def claim(rows: list[dict[str, Any]]) -> dict[str, str]:
 def table(
     every: list[Variant], seeds: int, first: int, corpus: Path, folder: Path, *, quick: bool = False
 ) -> list[dict[str, Any]]:
-    """Figures of all variants, computed seed by seed, so that the first seed alone gives a complete table."""
+    """Compute the figures of all variants, print the table and return its rows.
+
+    The seeds are ``first`` to ``seeds`` - 1, one after the other, so that seed 0 alone gives a complete table.
+    Variants of the second starting point are run with seed 0 only. quick: 1 s of sound in place of 3, no diagnosis.
+    """
     figures: dict[str, list[Figures]] = {variant.name: [] for variant in every}
     seconds = 1.0 if quick else 3.0
     for seed in range(first, seeds):

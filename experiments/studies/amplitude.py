@@ -153,7 +153,11 @@ def transform(options: Options, corpus: AudioCorpus) -> STFT:
 
 
 def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -> Trained:
-    """Train a model of one of KINDS."""
+    """Train a model of one of KINDS, or resume it with --resume.
+
+    RnnaudioError if the frames are too large for linear prediction, if the run to resume has another transform, or if
+    training breaks down; KeyboardInterrupt if it is interrupted.
+    """
     print(f"---- {kind}", flush=True)
     stft = scale.stft
     n_steps = N_STEPS if kind == "time" else steps_for(N_STEPS, stft)
@@ -191,7 +195,7 @@ def trained(kind: str, scale: LogScale, corpus: AudioCorpus, options: Options) -
 def build(linear: LinearPrediction, has_variance: bool, options: Options) -> Sum:
     """Build an LSTM, with input noise in training, in parallel with the linear path.
 
-    It starts as the linear path alone, with variance 1.
+    It starts as the linear path alone. has_variance: also predict a log-variance for each value, which starts at 0.
     """
     n, rng = len(linear.bias), np.random.default_rng((SEED, 0, 2))  # 2: the purpose; batches draw from the same seed
     n_out = 2 * n if has_variance else n
@@ -208,7 +212,11 @@ def build(linear: LinearPrediction, has_variance: bool, options: Options) -> Sum
 def errors_ahead(
     models: list[Trained], corpus: AudioCorpus, options: Options
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Squared errors of log-magnitudes, over their variance, by predictor and frame ahead; and the seconds ahead."""
+    """Squared errors of log-magnitudes over their variance, by predictor; and the distances ahead in seconds.
+
+    Errors and distances are (n_ahead,) each, one value per frame ahead. The error is summed over bins and averaged
+    over places; the variance, over time and places, is summed over bins.
+    """
     scale = models[0].scale
     hops, n_prime = prime_and_ahead(options, corpus, scale.stft)
     n_ahead = len(hops) - n_prime
@@ -246,7 +254,7 @@ def prime_and_played(options: Options, corpus: AudioCorpus, stft: STFT) -> tuple
 
 
 def overhang(stft: STFT) -> int:
-    """The number of hops in a window after the first one."""
+    """Number of hops by which a window extends beyond its first hop."""
     return stft.offset // stft.hop_samples
 
 
@@ -258,7 +266,10 @@ def hops_of(corpus: AudioCorpus, n_places: int, n_hops: int, stft: STFT) -> np.n
 
 
 def predicted(model: Trained, hops: np.ndarray, known: np.ndarray, n_ahead: int) -> np.ndarray:
-    """Log-magnitudes predicted by a free run without noise, (n_ahead, places, n_bins)."""
+    """Log-magnitudes predicted by a free run at temperature 0, (n_ahead, places, n_bins).
+
+    hops: the primes in samples, (time, places, hop). known: their scaled spectra, (n_frames, places, n_features).
+    """
     if not model.is_time:
         return model.scale.log_magnitudes(continue_frames(model.stepper, known, n_ahead))
     new = continue_frames(model.stepper, hops, n_ahead)
@@ -276,7 +287,7 @@ def scale_back(logs: np.ndarray, scale: LogScale) -> np.ndarray:
 
 
 def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndarray:
-    """Free run of the linear prediction: n_ahead frames after the known ones."""
+    """Free run of the linear prediction from two frames: known (time, places, n) -> (n_ahead, places, n)."""
     frames = list(known)
     for _ in range(n_ahead):
         frames.append((contexts(np.stack(frames[-2:]), 2) @ linear.weight + linear.bias)[-1])
@@ -284,7 +295,11 @@ def rolled(linear: LinearPrediction, known: np.ndarray, n_ahead: int) -> np.ndar
 
 
 def played(models: list[Trained], corpus: AudioCorpus, options: Options) -> dict[str, Figures]:
-    """Seconds that free runs of each model stay alive, mean over the places, and how the runs end."""
+    """Seconds that free runs stay alive, mean over the places, and how they end, by name of the sound.
+
+    The sounds are those of each model (at temperatures 0, .5 and 1 if it predicts a distribution), the true amplitudes
+    through the components, and the recording.
+    """
     scale = models[0].scale
     hops, n_prime = prime_and_played(options, corpus, scale.stft)
     n_over = overhang(scale.stft)
@@ -368,7 +383,10 @@ def plot_curve(done: Run, objective: Strategy, folder: Path) -> None:
 
 
 def claim(figures: Figures) -> dict[str, str]:
-    """Row of the claims table; the goal is a lower error, a second ahead, than those of mean and least squares."""
+    """Row of the claims table.
+
+    The goal is an error, one second ahead, below the errors of the mean frame and of linear prediction.
+    """
     left, lives = figures["share_of_variance_left"], figures["played"]
     ahead = left["first_frame_wholly_ahead"]
     linear = ahead["linear prediction of log-magnitudes"]

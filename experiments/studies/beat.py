@@ -10,8 +10,8 @@ the same validation primes of eight seconds. Columns:
     loops     highest autocorrelation of the log-mel spectrogram at lags of .25 to 8 s (most_looped), median
     repeats   share of frames whose first code is that of the frame before, mean
 
-A beat that is a loop is none: read the columns together, and beside those of the true continuations (``music``). The
-same command continues an interrupted run.
+A loop also has a high ``beat``: read the columns together, and compare them with those of the true continuations
+(``music``). The same command continues an interrupted run.
 """
 
 import dataclasses
@@ -74,7 +74,7 @@ class Options(Named):
             raise RnnaudioError(f"seconds is {self.seconds}; expected {LEAST_SECONDS:g} or more, and finite")
 
     def config(self, part: str, seed: int) -> CodesConfig:
-        """The config of a part."""
+        """The config of a part, trained with a seed; ``lag_dropout`` applies to parts with long-term prediction."""
         own: Figures = {"long_term": part, "lag_dropout": self.lag_dropout if part != "no" else 0.0, "seed": seed}
         if self.smoke:
             return dataclasses.replace(TINY, transpose=(), **own)
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train and measure each part with each seed; returns the figures, with a row for each."""
+    """Train and measure each part with each seed; returns the settings and the rows of the table."""
     stretches = [
         prime_and_continuation(corpus.valid, k, PRIME_SECONDS_OF_A_BEAT, options.seconds)
         for k in range(options.n_primes)
@@ -110,9 +110,10 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 def rows_of(
     part: str, seed: int, trained: CodesRun, corpus: AudioCorpus, stretches: Sequence[np.ndarray], options: Options
 ) -> dict[str, Figures]:
-    """The rows of a part, one for each temperature, and that of the music itself by the codec of this seed.
+    """The rows of a part, one for each temperature, and a row of the true continuations.
 
-    stretches: prime and true continuation, (n,) standardised samples each.
+    The codes of the true continuations are those of the codec of ``trained``. stretches: a prime and its true
+    continuation, together (n,) standardised samples each.
     """
     rate, last = corpus.sample_rate_hz, trained.history[-1]
     n_prime, n_samples = round(PRIME_SECONDS_OF_A_BEAT * rate), round(options.seconds * rate)
@@ -133,7 +134,7 @@ def rows_of(
 def measured(codes: Sequence[np.ndarray], audio: Sequence[np.ndarray], corpus: AudioCorpus) -> Figures:
     """Beat, loops and repeats of sounds: codes (n_frames, n_stages) and standardised samples (n,) of each.
 
-    Sounds of less than 20 s, such as the ends of short pieces, have neither beat nor loops: None if all are so.
+    Beat and loops are medians over the sounds of 20 s or more, None if there are none; repeats is a mean over all.
     """
     rate = corpus.sample_rate_hz
     long = [np.asarray(corpus.restore(one), np.float64) for one in audio if len(one) >= LEAST_SECONDS * rate]
@@ -143,12 +144,12 @@ def measured(codes: Sequence[np.ndarray], audio: Sequence[np.ndarray], corpus: A
 
 
 def median(values: Sequence[float]) -> float | None:
-    """The median to three digits; None if there are no values."""
+    """Median to three decimals; None if there are no values."""
     return round(float(np.median(values)), 3) if values else None
 
 
 def table(rows: dict[str, Figures]) -> str:
-    """The rows as a table of Markdown."""
+    """The rows as a Markdown table."""
     lines = ["| run | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
     for name, row in rows.items():
         lines.append(f"| {name} | " + " | ".join(shown(row.get(column)) for column in COLUMNS) + " |")
@@ -156,5 +157,5 @@ def table(rows: dict[str, Figures]) -> str:
 
 
 def shown(value: float | None) -> str:
-    """A figure to three digits; empty for None."""
+    """Format a figure with three decimals; "" for None."""
     return "" if value is None else f"{value:.3f}"

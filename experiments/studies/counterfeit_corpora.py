@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.shared.recordings import is_speech
 from experiments.studies.counterfeit_sounds import RATE_HZ
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.audio.cleaning import Cleaning, cleaned
@@ -28,7 +29,8 @@ BLOCK_SECONDS = 10.0
 class Corpus(NamedTuple):
     """Folds of the pieces of a corpus, each (pieces for calibration, pieces to judge).
 
-    is_development: whether detectors may be tuned on this corpus: every second recording, in the order of their names.
+    is_development: True if detectors may be tuned on this corpus, as on every second recording that is a corpus of its
+    own, in the order of the files; False if it is for testing only.
     """
 
     name: str
@@ -51,10 +53,10 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Notes:
-    """A piece made by rule, computed where it is read: random notes on a scale, in blocks of 10 s.
+    """A piece made by rule, computed when it is read: random notes of a scale, in blocks of 10 s, at 16 kHz.
 
-    attack_s: 0 for struck notes, which decay; else the notes swell, are held with a vibrato, and end, like those of
-    bowed strings.
+    attack_s: 0: struck notes, which decay; above 0: notes with a vibrato that swell and fade in this time in seconds,
+    like those of bowed strings.
     """
 
     seed: int
@@ -96,12 +98,16 @@ class Notes:
 
 
 def corpora(folder: Path | None, strings: Path | None) -> Iterator[Corpus]:
-    """All corpora. folder: recordings of many kinds. strings: a corpus of rendered strings; None: made by rule."""
+    """Iterate over all corpora.
+
+    folder: recordings of many kinds; None: none. strings: a corpus file of rendered strings at 16 kHz; None: strings
+    made by rule. RnnaudioError for a folder without audio, and for strings at another sample rate.
+    """
     recordings = dict(_recordings(folder)) if folder else {}
     for number, (name, piece) in enumerate(recordings.items()):
         if piece.n_samples >= ALONE_SECONDS * RATE_HZ:
             yield Corpus(name, [_cut(piece, round(CALIBRATED_ON * piece.n_samples))], number % 2 == 0)
-    speech = [piece for name, piece in recordings.items() if name[:1].isdigit() and name[-1:].isdigit()]
+    speech = [piece for name, piece in recordings.items() if is_speech(name)]
     piano = [Piece(one.load()[0]) for one in embedded_recordings() if not isinstance(one.load, Path)]
     everything = [*recordings.values(), *piano]
     short = {
@@ -137,7 +143,7 @@ def _recordings(folder: Path) -> Iterator[tuple[str, Piece]]:
 
 
 def _strings(path: Path | None) -> Corpus:
-    """Strings of a corpus file, judged by its test pieces; or notes that swell, made by rule."""
+    """Up to ten training and four test pieces of a corpus file, two minutes of each; None: notes made by rule."""
     if path is None:
         made = [Notes(2000 + seed, 60.0, attack_s=0.15) for seed in range(6)]
         return Corpus("strings, made by rule", [(made[:4], made[4:])])

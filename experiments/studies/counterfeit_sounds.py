@@ -22,7 +22,13 @@ FAULTS = {
 
 
 def counterfeits(real: FloatArray, other: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Sounds of 8 s, by name, at the level of the ``real`` continuation; ``other``: music of another corpus."""
+    """Make the counterfeits of a real continuation: (n,) samples of 8 s at 16 kHz each, by name.
+
+    Most have the rms of ``real``. The exceptions are loops and shuffled half seconds, which are made of its samples
+    at their own level; the fade, by 15 dB a second; silence; room noise, 45 dB softer; and clipping, which is louder.
+
+    real: (n,) samples. other: music of another corpus, (m,) samples. rng: source of all random numbers.
+    """
     n = round(COUNTERFEIT_SECONDS * RATE_HZ)
     t = np.arange(n) / RATE_HZ
     white, frequencies = np.fft.rfft(rng.standard_normal(n)), np.fft.rfftfreq(n, 1.0 / RATE_HZ)
@@ -56,7 +62,10 @@ def counterfeits(real: FloatArray, other: FloatArray, rng: np.random.Generator) 
 
 
 def wavering_noise(n: int, rng: np.random.Generator) -> FloatArray:
-    """White noise, (n,), in eight bands whose levels waver by 1.5 dB (standard deviation), slower than 8 Hz."""
+    """White noise, (n,), in eight bands of equal width, whose levels vary slowly.
+
+    The variation has a standard deviation of 1.5 dB and frequencies below 8 Hz.
+    """
     spectrum, edges = np.fft.rfft(rng.standard_normal(n)), np.linspace(0, n // 2 + 1, 9).astype(int)
     slow = scipy.signal.butter(2, 8.0, fs=RATE_HZ, output="sos")
     total = np.zeros(n)
@@ -69,7 +78,7 @@ def wavering_noise(n: int, rng: np.random.Generator) -> FloatArray:
 
 
 def drone_with_beats(t: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Partials of a low tone at times ``t``, in seconds; the level of each rises and falls .7 to 5 times a second."""
+    """Sixty partials of a tone of 60 to 120 Hz at times ``t``, (n,) in seconds; each beats at its own .7 to 5 Hz."""
     root, rates = 60.0 * 2.0 ** rng.random(), rng.uniform(0.7, 5.0, 60)
     partials = ((root * k, rate, rng.random()) for k, rate in enumerate(rates, 1))
     beating = (np.cos(2 * np.pi * f * t) * np.cos(np.pi * (rate * t + p)) ** 2 / np.sqrt(f) for f, rate, p in partials)
@@ -77,7 +86,7 @@ def drone_with_beats(t: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def levelled(sound: Audio | FloatArray, real: FloatArray) -> FloatArray:
-    """Scale a sound, without its mean, to the rms of the real one."""
+    """Subtract the mean of a sound, (n,), and scale it to the rms of ``real``; returns float64."""
     sound = np.asarray(sound, np.float64) - np.mean(sound)
     return sound * np.sqrt(np.mean(real**2) / max(float(np.mean(sound**2)), 1e-20))
 

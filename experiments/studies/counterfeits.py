@@ -1,15 +1,15 @@
-"""The measure of survival, put to the test: real continuations of music against counterfeits, per corpus.
+"""Test of the measure of survival: real continuations of music against counterfeits, per corpus.
 
     rnnaudio experiment run counterfeits --recordings DIR [--strings FILE.h5]
 
 Each recording of 40 s or more is a corpus of its own: limits from its first 60 %, excerpts from the rest. Shorter
-recordings are judged by the limits of all others. Speech (files of LibriSpeech, whose names are numbers), the piano in
-the package, and all recordings together are judged in three folds, each by the limits of two thirds of the pieces.
-Further corpora are one piece and one minute alone, strings, and eight hours made by rule. The cost of calibration is
-measured. The first second of every excerpt is the prime; the continuation is the real one, or a counterfeit of the
-same level. Finally, models are trained on some of these corpora for a few updates, and the sounds that they generate
-are judged. The goals: 95 % of the real continuations are alive; 95 % of the counterfeits are found dead within 3 s, 90
-% for the right reason.
+recordings, of 4 s or more, are judged by the limits of all others. Speech (files named as in LibriSpeech,
+speaker-chapter-number), the piano in the package, and all recordings together are judged in three folds, each by the
+limits of two thirds of the pieces. Further corpora are one piece and one minute alone, strings, and eight hours made
+by rule. The cost of calibration is measured. The first second of every excerpt is the prime; the continuation is the
+real one, or a counterfeit made from it. Finally, models are trained on some of these corpora for a few updates, and
+the sounds that they generate are judged. The goals: 95 % of the real continuations are alive; of each kind of
+counterfeit that a detector should find, 95 % are found dead within 3 s, and 90 % for the right reason.
 """
 
 import dataclasses
@@ -93,7 +93,12 @@ def main() -> None:
 
 
 def judged(corpus: Corpus, other: FloatArray, options: Options) -> Record:
-    """Share of real excerpts found alive; by kind of counterfeit, shares found dead and dead for the right reason."""
+    """Judge the excerpts of a corpus and their counterfeits; returns the row of the record.
+
+    It has the share of real continuations that are alive to their end and, by kind of counterfeit, the shares found
+    dead within 3 s and dead for the right reason; the cost of calibration is that of the last fold. other: music of
+    another corpus, (n,) samples at 16 kHz, for counterfeits.
+    """
     rng = np.random.default_rng(options.seed)
     real: list[Verdict] = []
     fake: dict[str, list[Verdict]] = defaultdict(list)
@@ -129,7 +134,10 @@ def whole(piece: Samples) -> FloatArray:
 
 
 def excerpts(piece: FloatArray, every: float) -> Iterator[FloatArray]:
-    """Excerpts of up to 11 s of a piece, every ``every`` seconds, whose first second is above -55 dBFS."""
+    """Iterate over excerpts of 4 to 11 s of a piece at intervals of ``every`` seconds.
+
+    Excerpts whose first second has an rms of -55 dBFS or less are left out.
+    """
     for start in range(0, len(piece) - round(SHORTEST_SECONDS * RATE_HZ) + 1, round(every * RATE_HZ)):
         excerpt = piece[start : start + round(EXCERPT_SECONDS * RATE_HZ)]
         if np.sqrt(np.mean(excerpt[:RATE_HZ] ** 2)) > 10 ** (PRIME_DBFS / 20.0):
@@ -146,7 +154,7 @@ def share(values: Iterator[bool]) -> float:
 
 
 def line(name: str, row: Record) -> str:
-    """Format the results of a corpus: share of real excerpts alive, and the counterfeits below the goals."""
+    """Format the results of a corpus: the share of real excerpts alive, and the counterfeits that miss the goals."""
     missed = [
         f"{fake} {figures['dead_within_3_s']:.0%}/{figures['right_reason']:.0%}"
         for fake, figures in row["counterfeits"].items()

@@ -3,8 +3,8 @@
     rnnaudio experiment run draw [--attention] [--minutes 20] [--n-steps 10] [--resume] [--smoke]
 
 DRAW (Gregor et al. 2015) on MNIST. Training digits are binarised anew in each epoch, a pixel of grey level p being 1
-with probability p; validation and test digits are binarised once, with a fixed seed. The figure is the negative
-variational bound in nats, mean over all 10,000 test digits, with one sample of the latent codes for each.
+with probability p; validation and test digits are binarised once, with a fixed seed. The result is the negative
+variational bound in nats per digit, mean over all 10,000 test digits, with one sample of the latent codes for each.
 """
 
 import dataclasses
@@ -67,7 +67,10 @@ def main() -> None:
 
 
 def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digits:
-    """Check the digits, and binarise those for validation and test with a fixed seed."""
+    """Check the digits, (n, 784) from 0 to 1 each, and binarise those for validation and test with a fixed seed.
+
+    RnnaudioError for another shape, no digits, or other values.
+    """
     n_pixels = SIZE[0] * SIZE[1]
     fixed = [binarised(checked_images(x, n_pixels, name), (2016, k)) for k, (name, x) in
              enumerate({"validation digits": valid, "test digits": test}.items())]  # fmt: skip
@@ -75,7 +78,7 @@ def prepared(training: np.ndarray, valid: np.ndarray, test: np.ndarray) -> Digit
 
 
 def run(options: Options, digits: Digits, run_dir: Path, pictures: Path) -> Figures:
-    """Train or resume; returns the figures of the run."""
+    """Train or resume, measure and plot; returns the figures. Raises the errors of :func:`drawing.learn`."""
     started, mean = time.perf_counter(), digits.train.mean(axis=0)
     subject = Subject(
         ImageBatches(digits.train, options.batch_size, options.seed),

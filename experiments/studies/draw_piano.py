@@ -4,7 +4,7 @@
 
 A patch is an image: 16 frames (a quarter of a second) of the lowest 128 bins (0 to 2 kHz) of a log-amplitude
 spectrogram with Hann windows. DRAW generates it in steps; its pixels are Gaussian, with a single trained width. The
-figure is the negative variational bound on all adjoining patches of the test pieces, with one sample of the latent
+result is the negative variational bound on all adjoining patches of the test pieces, with one sample of the latent
 codes for each, in nats per patch and in bits per value; a value is a log-amplitude over the standard deviation of the
 training data. The baselines, in closed form and on the same patches, are a Gaussian with independent values, and
 probabilistic PCA with as many components as DRAW has latent numbers per step, or with the number that is best on
@@ -117,7 +117,11 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def bounds_of_patches(model: Draw, found: dict[str, dict[str, float]], patches: Patches) -> Figures:
-    """The bounds in nats per patch and in bits per value, and the width of a value."""
+    """The bounds in nats per patch and in bits per value, the trained width, and properties of the patches.
+
+    Nats and width are of values, not of pixels. ``share_of_test_values_cut`` is the share of test values that were
+    clipped because they exceed the range of the training data.
+    """
     added, test = patches.nats_of_unit, found["test"]
     return {
         "test_bound_nats": round(test["bound"] + added, 2),
@@ -132,7 +136,7 @@ def bounds_of_patches(model: Draw, found: dict[str, dict[str, float]], patches: 
 
 
 def plot_curve(done: Run, options: Options, patches: Patches, baselines: dict[str, float]) -> None:
-    """Plot the validation bounds in bits per value, together with the baselines on the same pieces."""
+    """Plot the learning curve in nats per patch, together with the baselines on the validation patches."""
     added = patches.nats_of_unit
     history = [{**row, "train": row["train"] + added, "valid": row["valid"] + added} for row in done.history]
     plots.learning_curve(
@@ -164,12 +168,15 @@ def plot_patches(model: Draw, options: Options, patches: Patches) -> None:
 
 
 def as_pictures(images: np.ndarray, patches: Patches) -> np.ndarray:
-    """Images in grey levels, brightened so that .8 of full scale is white, because most patches are far below it."""
+    """Images (..., pixels) as grey levels (..., height, width) from 0 to 1, brightened for display.
+
+    .8 of full scale is white, because most patches are far below full scale.
+    """
     return np.minimum(images.reshape(*images.shape[:-1], *patches.size) / 0.8, 1.0)
 
 
 def sides(patches: Patches) -> plots.Rulers:
-    """Rulers in seconds and hertz for pictures that are twice as high as wide."""
+    """Rulers in seconds and hertz for pictures of patches, which are plotted twice as high as wide."""
     stft, (height, width) = patches.scale.stft, patches.size
     frames_a_second = stft.rate() / stft.hop_samples
     step = 10.0 ** math.floor(math.log10(width / frames_a_second))
@@ -185,7 +192,7 @@ def sides(patches: Patches) -> plots.Rulers:
 
 
 def excerpts(options: Options, patches: Patches, corpus: AudioCorpus) -> np.ndarray:
-    """Excerpts of test pieces, (places, n_samples), each a whole number of patches long.
+    """Excerpts of test pieces, (places, n_samples) float64 standardised, each a whole number of patches, two or more.
 
     RnnaudioError if no piece is as long as an excerpt.
     """
@@ -203,7 +210,10 @@ def sound_of_excerpts(
     options: Options,
     corpus: AudioCorpus,
 ) -> dict[str, float]:
-    """Mean spectral convergence in dB of reconstructed excerpts, by method; sounds of the first two are written."""
+    """Mean spectral convergence in dB of reconstructed excerpts, by method.
+
+    audios: the excerpts, (places, n_samples). The sounds of the first two places and a plot go to the run's folder.
+    """
     stft = patches.scale.stft
     true = np.abs(stft.forward(audios))
     images = np.concatenate([patches_of(magnitudes, patches) for magnitudes in true])
@@ -248,7 +258,10 @@ def play_samples(
 
 
 def write_sound(path: Path, sound: np.ndarray, corpus: AudioCorpus) -> None:
-    """Write a standardised sound; commas, spaces and brackets are removed from the file's name."""
+    """Write a standardised sound, (n,), at its original scale.
+
+    In the file's name, spaces are replaced by hyphens, and commas and brackets are removed.
+    """
     path = path.with_stem(path.stem.translate(str.maketrans(" ", "-", ",()")))
     write_wav(path, corpus.restore(sound), corpus.sample_rate_hz)
 

@@ -111,7 +111,8 @@ def model_of(options: Options, size: tuple[int, int], mean: np.ndarray, *, std: 
 def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]:
     """Train or resume; returns the model and the run.
 
-    Raises KeyboardInterrupt if the run is interrupted; it is then saved, and --resume continues it.
+    KeyboardInterrupt if the run is interrupted (it is then saved, and --resume continues it); RnnaudioError if
+    training breaks down, if the folder of a new run holds a run, and for the reasons of :func:`planned`.
     """
     model = subject.build()
     n_updates = planned(options, run_dir) or timed(subject, options)
@@ -135,9 +136,9 @@ def learn(subject: Subject, options: Options, run_dir: Path) -> tuple[Draw, Run]
 
 
 def planned(options: Options, run_dir: Path) -> int:
-    """The number of updates of the run, 0 if it is to be timed.
+    """Number of updates of the run, stored with a run to resume; 0 if it is to be found by timing.
 
-    RnnaudioError if the run to resume has other settings.
+    RnnaudioError if there is no run to resume, or if it has other settings.
     """
     options.check_resumed(run_dir)
     if not options.resume:
@@ -155,7 +156,7 @@ def planned(options: Options, run_dir: Path) -> int:
 
 
 def timed(subject: Subject, options: Options) -> int:
-    """The number of updates that fit into the time limit, by timing a few on a separate model.
+    """Number of updates that fit into the time limit, at least 10, estimated by timing 12 on a separate model.
 
     A tenth of the time is reserved for validation.
     """
@@ -173,7 +174,10 @@ def timed(subject: Subject, options: Options) -> int:
 
 
 def bounds(model: Draw, subject: Subject, options: Options) -> dict[str, dict[str, float]]:
-    """Bounds on all test and all validation images, in nats per image, with one sample of the codes for each."""
+    """Bounds on all test and all validation images, in nats per image, with one sample of the codes for each.
+
+    For each split, they are the values that :class:`Bound` reports, by name.
+    """
     evaluate = Evaluation(model, subject.bound, noise_seed=(options.seed + 1) % (GREATEST_SEED + 1))
     held_out = {"test": subject.test, "valid": subject.valid}
     return {name: evaluate(in_batches(images, EVALUATION_BATCH)) for name, images in held_out.items()}
@@ -206,7 +210,11 @@ def print_figures(figures: Figures) -> None:
 
 
 def canvases_shown(painted: Painted) -> tuple[np.ndarray, dict[str, Any]]:
-    """The canvases that fit into a picture, including the first and last, and the attention grids of their steps."""
+    """Choose at most 12 canvases for a picture, including the first and the last; returns (canvases, grids).
+
+    canvases: (n_shown, n, pixels). grids: the attention grids ``reads`` and ``writes`` of their steps; None without
+    attention, and for ``reads`` if not all steps are shown.
+    """
     n = len(painted.canvases)
     every = np.unique(np.linspace(0, n - 1, min(n, MOST_STEPS_SHOWN)).round().astype(int))
     reads = painted.reads if len(every) == n else None  # it would be plotted on the canvas of another step

@@ -1,6 +1,6 @@
 """Print the tables of the documentation page on listening, from the records of ``experiments.studies.music``.
 
-rnnaudio experiment run listening
+    rnnaudio experiment run listening
 """
 
 import json
@@ -35,7 +35,7 @@ COLUMNS = {
 
 
 def records() -> dict[str, Figures]:
-    """The records of the experiment music, by name; RnnaudioError if there are none."""
+    """Read the records of the experiment music, by name; RnnaudioError if there are none."""
     found = (*FOLDER.glob("music.json"), *FOLDER.glob("music-*.json"))
     paths = sorted(path for path in found if path.stem not in OF_OTHERS)
     if not paths:
@@ -66,10 +66,11 @@ def as_typed_now(command: str) -> str:
 
 
 def over_seeds(records: Mapping[str, Figures]) -> str:
-    """Markdown table of the goals by training seed (records music, music-2017, ...), and a difference of areas.
+    """Markdown table of the goals by training seed (records music, music-2017, ...), with a sentence below it.
 
-    This is the area under the classifier's curve for the chain minus that for the model, with Student's 95 % interval.
-    Returns "" for a single seed.
+    The sentence has the area under the ROC curve of the classifier against real music through the codec, for the chain
+    minus that for the model: its mean over the seeds and the half-width of Student's 95 % interval. Returns "" for
+    fewer than two seeds.
     """
     seeds = [figures for name, figures in records.items() if re.fullmatch(r"music(-[0-9]+)?", name)]
     if len(seeds) < 2:

@@ -19,11 +19,13 @@ PRIOR_FRAMES = 10.0
 class Markov:
     """Interpolated Markov chain, P(c_t | c_{t-1}, .., c_{t-order}) = sum_k w_bk P_k.
 
-    P_0 is uniform, P_1 the unigram, and so on to P_{order + 1}: P_k is the relative frequency of a code after the last
-    k - 1 codes or, if these never occurred, P_{k-1}. The weights w are fitted to other sequences by EM, for the
-    highest likelihood. They depend on the bucket b, which is how often the longest context occurred, by powers of two,
-    because frequencies after rare contexts are less reliable (Jelinek and Mercer 1980). RnnaudioError if no sequence
-    is longer than the order.
+    The sum runs from k = 0 to order + 1. P_0 is uniform, P_1 the unigram; P_k is the relative frequency of c_t after
+    the last k - 1 codes or, if these never occurred in this order, P_{k-1}. The weights w, uniform until :meth:`tune`
+    fits them, depend on the bucket b: how often the longest context occurred, by powers of two, because frequencies
+    after rare contexts are less reliable (Jelinek and Mercer 1980).
+
+    sequences: the codes to count, (n,) whole numbers from 0 to ``n_codes`` - 1 each. RnnaudioError if no sequence is
+    longer than the order.
     """
 
     def __init__(self, sequences: Sequence[np.ndarray], n_codes: int, order: int):
@@ -37,7 +39,11 @@ class Markov:
             self._counts.append(_counted(np.concatenate(runs)))
 
     def tune(self, sequences: Sequence[np.ndarray]) -> "Markov":
-        """Fit the weights to the given sequences, which must not be those that were counted; returns the chain."""
+        """Fit the weights to sequences, which must not be those that were counted; returns the chain itself.
+
+        They are fitted by 30 steps of EM for the highest likelihood; each bucket is smoothed by ten frames with the
+        mean weights of all buckets.
+        """
         p, buckets = self._all(sequences)
         for _ in range(N_EM_STEPS):
             share = self.weights[buckets] * p
@@ -49,12 +55,12 @@ class Markov:
         return self
 
     def bits(self, sequences: Sequence[np.ndarray]) -> float:
-        """Mean of -log2 P over the codes that are preceded by at least ``order`` others."""
+        """Mean of -log2 P in bits per code, over the codes of the sequences preceded by at least ``order`` others."""
         p, buckets = self._all(sequences)
         return float(-np.mean(np.log2(np.sum(p * self.weights[buckets], axis=1))))
 
     def _all(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The probabilities P_k of each code, (n, order + 2), and its bucket, (n,)."""
+        """The probabilities P_k of each code of all sequences, (n, order + 2), and its bucket, (n,)."""
         each = [self._each(s) for s in sequences if len(s) > self.order]
         p, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
         return _filled(p), np.minimum(np.ceil(np.log2(counts + 1.0)).astype(int), N_BUCKETS - 1)
@@ -98,10 +104,11 @@ class Markov:
 class Detail:
     """Completes first-stage codes to all stages, by copying a random training frame with the same first code.
 
-    The frame is sampled among the training frames that followed the same complete frame as here; if there are none,
-    among those that followed a frame with the same first code; if there are none either, among all.
+    The frame is sampled among the training frames that follow the same complete frame as here; if there are none,
+    among those that follow a frame with the same first code as here; if there are none either, among all. The first
+    frame of a sequence, which follows none, is never sampled.
 
-    sequences: (n, n_stages) each. RnnaudioError if there are no two consecutive frames.
+    sequences: (n, n_stages) each. RnnaudioError if no sequence has two frames.
     """
 
     def __init__(self, sequences: Sequence[np.ndarray]):
@@ -117,7 +124,10 @@ class Detail:
         self._contexts = [_Sorted(first[self._kinds], of_kind, before) for of_kind in contexts]
 
     def play(self, first: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Sample the codes of all stages: (n,) -> (n, n_stages). RnnaudioError for a code that is in no sequence."""
+        """Sample the codes of all stages: (n,) -> (n, n_stages).
+
+        RnnaudioError for a code that is in no sequence, or only at the beginning of sequences.
+        """
         sampled: list[int] = []
         for code in first:
             for context in self._contexts if sampled else self._contexts[-1:]:

@@ -126,7 +126,7 @@ def name_of_record(options: Options) -> str:
 
 
 def keep(run_dir: Path, name: str) -> None:
-    """Store with the record a smaller picture, in 256 colours (a third of the bytes), and excerpts of two sounds."""
+    """Store, beside the record, a picture in 256 colours (a third of the bytes), and the first 30 s of two sounds."""
     with Image.open(run_dir / "kinds.png") as picture:
         few = picture.convert("RGB").quantize(256)
         few.save(FOLDER / "pictures" / f"{name}-kinds.png", optimize=True)
@@ -137,7 +137,10 @@ def keep(run_dir: Path, name: str) -> None:
 
 
 def experiment(options: Options, sizes: Sizes) -> Figures:
-    """Do everything after the training of the model of codes; returns the figures."""
+    """Train the regression model, choose how the trained model of codes generates, generate and measure.
+
+    Returns the figures. Sounds and pictures go to the run's folder.
+    """
     regressor = trained_regressor(options)
     with AudioCorpus.open(options.corpus) as corpus:
         playing = choose(options.run_dir, corpus, n_primes=sizes.n_choosing, seconds=sizes.choosing_seconds)
@@ -188,13 +191,19 @@ def experiment(options: Options, sizes: Sizes) -> Figures:
 
 
 def pieces(corpus: AudioCorpus, split: str) -> list[np.ndarray]:
-    """The pieces of a split, on the scale -1 to 1; pieces below a second, too short for the measures, are left out."""
+    """The pieces of a split, (n,) samples each on the scale -1 to 1, except those shorter than a second.
+
+    These are too short for the measures.
+    """
     long = (p for p in getattr(corpus, split).pieces if p.n_samples >= corpus.sample_rate_hz)
     return [corpus.restore(p.read(0, p.n_samples)) for p in long]
 
 
 def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
-    """Encode and decode a sound, which must be at least a window long, with the codec."""
+    """Encode and decode a sound with the codec; it and the result are (n,) samples on the scale -1 to 1.
+
+    RnnaudioError if it is shorter than a window.
+    """
     scale, codec = musician.scale, musician.codec
     return scale.restore(decoded_audio(codec, codec.encode(scale.standardise(audio))))
 
@@ -202,10 +211,11 @@ def through_codec(audio: np.ndarray, musician: CodesRun) -> np.ndarray:
 def area_against_codec(
     through: Sequence[np.ndarray], audios: Sequence[np.ndarray], rate: int, stretch: float
 ) -> float | None:
-    """The area under the curve of a classifier of ``audios`` against real music through the codec (``through``).
+    """Area under the ROC curve of a classifier of ``audios`` against real music through the codec (``through``).
 
-    Unlike in ``told_from_real``, both sides have the timbre of the codec. None for fewer than two pieces, or if
-    stretches are too short.
+    Unlike in ``told_from_real``, both sides have the timbre of the codec. stretch: length in seconds of the excerpts
+    into which real pieces are cut. None if fewer than two pieces or two sounds are long enough, or if ``stretch`` is
+    too short for the classifier.
     """
     groups = [stretches for piece in through if (stretches := cut(piece, round(stretch * rate)))]
     long = [audio for audio in audios if len(audio) >= least_samples(rate)]
@@ -215,9 +225,9 @@ def area_against_codec(
 
 
 def parts(whole: Sequence[np.ndarray], rate: int, seconds: float, most: int) -> list[np.ndarray]:
-    """Cut pieces into stretches of ``seconds``; at most ``most`` of them, spread over the pieces.
+    """Cut pieces into adjoining stretches of ``seconds``, and choose at most ``most``, spread over all stretches.
 
-    A shorter piece is one stretch.
+    A piece that is shorter than a stretch is used whole.
     """
     n = round(seconds * rate)
     found = [piece[k : k + n] for piece in whole for k in range(0, max(1, len(piece) - n + 1), n)]
@@ -243,7 +253,10 @@ def chains_of(musician: CodesRun, corpus: AudioCorpus, trained_on: Sequence[np.n
 
 
 def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray], seconds: float) -> np.ndarray:
-    """First-stage codes sampled from a chain, (n_seeds, n_frames), as many as :func:`played` returns."""
+    """First-stage codes sampled from a chain, (n_seeds, n_frames), enough for ``seconds`` of sound.
+
+    seeds: the primes, (n,) standardised samples each.
+    """
     codec, n = musician.codec, round(seconds * musician.sample_rate_hz)
     n_frames = n // codec.stft.hop_samples + codec.stft.window_samples // codec.stft.hop_samples + 1
     rows = []
@@ -256,7 +269,10 @@ def codes_of_chain(chain: Markov, musician: CodesRun, seeds: Sequence[np.ndarray
 def with_detail(
     codes: np.ndarray, musician: CodesRun, trained_on: Sequence[np.ndarray], seconds: float
 ) -> list[np.ndarray]:
-    """Sounds of first-stage codes, (n_seeds, n_frames), completed with the other stages by :class:`Detail`."""
+    """Decode first-stage codes, (n_seeds, n_frames), completed with the other stages by :class:`Detail`.
+
+    Returns sounds of ``seconds`` on the scale -1 to 1. trained_on: sequences of codes, (n_frames, n_stages) each.
+    """
     n, detail = round(seconds * musician.sample_rate_hz), Detail(trained_on)
     rngs = [np.random.default_rng((musician.config.seed, k, 13)) for k in range(len(codes))]  # 13: the purpose
     whole = [detail.play(first, rng) for first, rng in zip(codes, rngs, strict=True)]
@@ -275,7 +291,7 @@ def by_regressor(
 ) -> dict[str, list[np.ndarray]]:
     """Continuations by the regression model, without noise and with noise of the variance of the validation error.
 
-    A continuation that ends early is filled up with silence.
+    They are on the scale -1 to 1. A continuation that ends early is padded with silence.
     """
     n, rows = round(seconds * corpus.sample_rate_hz), {}
     for name, noisy in (("regressor", False), ("regressor with noise", True)):
@@ -286,7 +302,7 @@ def by_regressor(
 
 
 def clean(sounds: Sequence[np.ndarray], yardstick: Yardstick) -> Figures:
-    """Counts by length: [sounds that never left the limits of real music for two seconds, sounds of that length]."""
+    """Counts for 60 s and 300 s: [sounds that are alive throughout this time, sounds of at least this length]."""
     rate = yardstick.sample_rate_hz
     long = {s: [audio for audio in sounds if len(audio) >= s * rate] for s in CLEAN_SECONDS}
     return {
@@ -307,7 +323,7 @@ def bits(musician: CodesRun, corpus: AudioCorpus, chains: dict[str, Markov]) -> 
 
 
 def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[str, float]:
-    """Speed of one stream as a multiple of real time, including phases, and seconds to the first sound."""
+    """Generation of one stream, with phase reconstruction: multiple of real time, and seconds to the first sound."""
     n, first = round(seconds * musician.sample_rate_hz), 0.0
     next(musician.coded_blocks([seed], n, n_at_once=1))  # compiles
     started = time.perf_counter()
@@ -320,7 +336,11 @@ def speed(musician: CodesRun, seed: np.ndarray, seconds: float = 20.0) -> dict[s
 def copies(
     musician: CodesRun, corpus: AudioCorpus, trained_on: Sequence[np.ndarray], played_codes: dict[str, np.ndarray]
 ) -> dict[str, Figures]:
-    """Share of frames in runs copied from the training codes, by length of run; unseen music for comparison."""
+    """Share of frames in passages that also occur in the training codes, by kind of sound and length of passage.
+
+    Passages of .5, 1 and 2 s are compared by their first-stage codes. The shares of unseen music are included for
+    comparison.
+    """
     known = Corpus.of(one[:, 0] for one in trained_on)
     per_second = musician.sample_rate_hz / musician.codec.stft.hop_samples
     unseen = [codes[:, 0] for codes in encoded(corpus.test, musician.codec)]
@@ -371,14 +391,17 @@ def goals(figures: Figures) -> dict[str, list[Any]]:
 
 
 def ratio(a: float, b: float) -> float:
-    """a / b to three digits; 0 if b is 0."""
+    """a / b to three decimals; 0 if b is 0."""
     return round(a / b, 3) if b else 0.0
 
 
 def write_sounds(
     run_dir: Path, corpus: AudioCorpus, seeds: Sequence[np.ndarray], sounds: Mapping[str, Sequence[np.ndarray]]
 ) -> None:
-    """Write the continuations of all test primes; plot the first half minute of each kind, and all continuations."""
+    """Write the continuations of all test primes by the model of codes, after their primes, and plot spectrograms.
+
+    One picture has the first 30 s of the first sound of each kind, the other all continuations.
+    """
     rate = corpus.sample_rate_hz
     continued = {
         f"seed {k + 1}": np.concatenate([corpus.restore(seed), audio])

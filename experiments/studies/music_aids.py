@@ -2,12 +2,14 @@
 
     rnnaudio experiment run music-aids [--updates 800] [--smoke]
 
-Each variant of ``rnnaudio music`` is trained with one seed for the same number of updates, and measured on validation:
+Each variant of recipe ``codes`` is trained with one seed for the same number of updates, and measured on validation
+music:
 
-    bits      per frame at the end of training, on training windows (with dropout) and on validation windows; valid_1
-              counts the first stage only, which all variants except the last have in common
-    held      share of codes that equal the previous one, in continuations of validation primes at temperature 1, and
-              in music
+    train     bits per frame at the end of training, on training windows, with dropout
+    valid     bits per frame at the end of training, on validation windows
+    valid_1   the same for the first stage only, so that the variant with one stage can be compared
+    held      share of first-stage codes that equal the previous one, in continuations of validation primes at
+              temperatures 1 and 1.1, and in training and validation music
     frechet   Frechet distance between log-mel frames of generated sound and of the validation music, at temperatures
               1 and 1.1
 
@@ -74,7 +76,7 @@ def keep(options: Options, figures: Figures) -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train and measure each variant; returns the figures, with a row for each."""
+    """Train and measure each variant; returns the settings, and the changes and the row of each variant."""
     rows = {}
     for name, changes in list(AIDS.items())[: 2 if options.smoke else None]:
         folder = options.folder / name.replace(" ", "-")
@@ -89,12 +91,12 @@ def run(options: Options, corpus: AudioCorpus) -> Figures:
 
 
 def last_parameters(folder: Path) -> CodesRun:
-    """The run with the parameters after its last update, not the best ones."""
+    """Load the run in a folder with the parameters after its last update, not the best ones."""
     return loaded(saved_recipe(folder)[1], SavedRun.read(folder), "model")
 
 
 def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures:
-    """The figures of a variant, as the module describes them."""
+    """The figures of a variant, see the top of the module."""
     rate, last = corpus.sample_rate_hz, musician.record["history"][-1]
     music = [p for p in corpus.valid.pieces if p.n_samples >= rate]
     real = np.concatenate([log_mel(corpus.restore(p.read(0, p.n_samples)), rate) for p in music])
@@ -116,5 +118,8 @@ def judged(musician: CodesRun, corpus: AudioCorpus, options: Options) -> Figures
 
 
 def held(codes: np.ndarray) -> np.ndarray:
-    """Mask of the frames whose first-stage code equals that of the previous frame."""
+    """Mask (n - 1,) of the frames, from the second on, whose first-stage code equals that of the previous frame.
+
+    codes: (n, n_stages).
+    """
     return np.asarray(codes[1:, 0] == codes[:-1, 0])

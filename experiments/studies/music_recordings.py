@@ -2,11 +2,11 @@
 
     rnnaudio experiment run music-recordings --recordings DIR --minutes 2
 
-Each recording is a corpus of its own, cut in time; those whose names begin and end with a digit (speech of
-LibriSpeech) are one corpus, and all recordings together another. Runs have their usual settings and choose the
-settings of generation on validation primes; the figures are of continuations of 30 s of primes of the test split.
-Beside them stand the figures of the recording itself. For a corpus that is refused, the error message is recorded.
-With --only, nothing is recorded.
+Each recording is a corpus of its own, cut in time, except speech: recordings named as in LibriSpeech
+(speaker-chapter-number) are one corpus together. All recordings together are another. Runs have the default settings
+and choose the settings of generation on validation primes. The figures are measured on continuations of primes of the
+test split, 30 s each, and on the recording itself for comparison. For a corpus that is refused, the error message is
+recorded. With --only, nothing is recorded.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 
 from experiments.catalogue import find
+from experiments.shared.recordings import is_speech
 from experiments.shared.records import record
 from rnnaudio.audio.arrays import Audio
 from rnnaudio.cli.arguments import REGISTRY, parsed
@@ -88,9 +89,12 @@ def check_minutes(run_dir: Path, minutes: float) -> None:
 
 
 def kinds(folder: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Names and files of all corpora."""
+    """Iterate over all corpora, as (name, files): single recordings, speech, all together.
+
+    RnnaudioError if the folder holds no audio.
+    """
     files = sorted(find_audio([folder]).files)
-    speech = [path for path in files if path.stem[:1].isdigit() and path.stem[-4:].isdigit()]
+    speech = [path for path in files if is_speech(path.stem)]
     yield from ((path.stem, [path]) for path in files if path not in speech)
     if speech:
         yield "speech", speech
@@ -98,7 +102,10 @@ def kinds(folder: Path) -> Iterator[tuple[str, list[Path]]]:
 
 
 def measured(name: str, files: Sequence[Path], options: Options) -> Record:
-    """Build a corpus, train on it, and measure continuations; RnnaudioError if the corpus is too short."""
+    """Build a corpus, train on it and measure continuations; what is finished in the folder is used again.
+
+    RnnaudioError if the corpus does not suit the recipe, for example because it is too short.
+    """
     place = options.folder / name
     path, run_dir = place / "corpus.h5", place / "run"
     place.mkdir(parents=True, exist_ok=True)
@@ -121,7 +128,11 @@ def measured(name: str, files: Sequence[Path], options: Options) -> Record:
 
 
 def figures(run: CodesRun, corpus: AudioCorpus, options: Options) -> Record:
-    """Figures of continuations of test primes, and the same of the recording itself and of the codec alone."""
+    """Figures of continuations of test primes and, for comparison, of the recording and of its codec.
+
+    The figures are those of the functions below, ``alive_seconds`` and ``deaths`` of each continuation, and the level
+    relative to that of the recording.
+    """
     rate, limits = corpus.sample_rate_hz, limits_of_real_music(corpus)
     seconds = corpus.test.prime_length(1.0)
     primes = [corpus.test.prime_at(k, seconds) for k in range(options.primes)]
@@ -166,22 +177,23 @@ def excerpts_by_piece(sounds: Sequence[FloatArray], rate: int) -> list[list[Floa
 def in_range_share(
     sounds: Sequence[FloatArray], rate: int, limits: AliveLimits, primes: Sequence[Audio] = ()
 ) -> float:
-    """Share of windows of a second without a fault; if low for the recording itself, its limits are of no use.
+    """Share of windows of 1 s without a fault, mean over the sounds.
 
-    primes: the primes that the sounds continue; (): sounds that continue none.
+    If it is low for the recording itself, the limits do not suit the recording. primes: the prime of each sound;
+    (): there are none.
     """
     pairs = zip_longest(sounds, primes)
     return round(float(np.mean([in_range(sound, rate, limits, prime).fraction for sound, prime in pairs])), 4)
 
 
 def dead_air(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
-    """Share of windows of a second that are silent by the limits of the corpus."""
+    """Share of windows of 1 s that are silent by the limits of the corpus."""
     threshold = max(limits.silence_dbfs, limits.median_dbfs + limits.quiet_db)
     return _share([windows.level < threshold for windows in _windows(sounds, rate)])
 
 
 def loop_share(sounds: Sequence[FloatArray], rate: int, limits: AliveLimits) -> float:
-    """Share of windows of a second that are repetitions by the limits of the corpus."""
+    """Share of windows of 1 s that belong to a loop by the limits of the corpus."""
     return _share([windows.recurrence < limits.repeated for windows in _windows(sounds, rate)])
 
 
@@ -194,7 +206,7 @@ def _share(is_so: Sequence[np.ndarray]) -> float:
 
 
 def level_db(sounds: Sequence[FloatArray]) -> float:
-    """Root mean square of all sounds together, in dB of full scale."""
+    """Root mean square of all sounds together, in dB relative to full scale (1)."""
     return 10.0 * float(np.log10(np.mean(np.square(np.concatenate(list(sounds)), dtype=np.float64))))
 
 

@@ -1,16 +1,17 @@
-"""Do the measures of musical time tell music from what only sounds like it? Counterfeits against works left out.
+"""Test of the measures of musical time: how well they separate music from counterfeits of it.
 
     rnnaudio experiment run musical-time [--run runs/music] [--corpus MINE.h5 --name musical-time-mine] [--smoke]
 
-Works of a corpus are cut into stretches of a minute. Each work is judged by ranges made from the other works: so are
-its own stretches, which are false alarms where they are out of range, and counterfeits made of them: the same music
-with its seconds shuffled, seconds of several works, clicks at a constant tempo on noise, and one bar over and over.
-With a run over codes, what it continues from primes of the test split is judged, too, by ranges made without the test
-works, beside test music through its codec and a bigram chain over the codes of the training music. The table has the
-share of stretches out of range, by measure.
+Works of a corpus are cut into stretches of a minute. The stretches of a work, and counterfeits made from them, are
+judged by the ranges of the other works. A stretch of real music out of range is a false alarm. The counterfeits are
+the same music with its seconds shuffled, shuffled seconds of several works, clicks at a constant tempo on noise, and
+one bar repeated. With --run, continuations of test primes by a run over codes are judged, too, by ranges made without
+the test works; so are the test music through the codec of the run, and a bigram chain over the codes of the training
+music. The table has the share of stretches out of range, by measure.
 
-The windows, penalties and sizes of the measures were chosen on recordings of other music, and with them excerpts of
-K. 156 and K. 458 were looked at: these works make ranges, and are not counted.
+The windows, penalties and sizes of the measures were chosen on recordings of other music; excerpts of K. 156 and
+K. 458 were also examined then, so these two works contribute to ranges, but their own stretches and counterfeits are
+not counted.
 """
 
 import dataclasses
@@ -128,9 +129,9 @@ def work_of(title: str) -> str:
 
 
 def works_of(corpus: AudioCorpus, options: Options) -> dict[str, list[FloatArray]]:
-    """Stretches of each work on the scale -1 to 1, at most ``options.most`` of them, spread over the work.
+    """Stretches of each work, (n,) float64 on the scale -1 to 1, at most ``options.most``, spread over the work.
 
-    RnnaudioError for fewer than three works with stretches: ranges need two others.
+    RnnaudioError if fewer than three works have stretches, because ranges need two others.
     """
     n = round(options.seconds * corpus.sample_rate_hz)
     found: dict[str, list[Stretch]] = defaultdict(list)
@@ -175,13 +176,13 @@ def with_counterfeits(work: str, works: Works, rate: int, seed: int) -> Measured
 
 
 def made_without(left_out: Sequence[str], measured: Mapping[str, Measured]) -> MusicRanges:
-    """Ranges made from all works but those left out."""
+    """Ranges made from all works except those left out; RnnaudioError if fewer than two remain."""
     others = [sounds for work, sounds in measured.items() if work not in left_out]
     return MusicRanges.of([sounds[REAL] for sounds in others], [one for sounds in others for one in sounds[SHUFFLED]])
 
 
 def of_works(measured: Mapping[str, Measured]) -> dict[str, list[Judged]]:
-    """Music and counterfeits by kind, of all works but those looked at, each judged by the other works."""
+    """Music and counterfeits by kind, each judged by the other works; the works LOOKED_AT are left out."""
     kinds: dict[str, list[Judged]] = defaultdict(list)
     for work, sounds in measured.items():
         ranges = made_without([work], measured)
@@ -193,7 +194,10 @@ def of_works(measured: Mapping[str, Measured]) -> dict[str, list[Judged]]:
 def of_run(
     run: CodesRun, corpus: AudioCorpus, measured: Mapping[str, Measured], works: Works, options: Options
 ) -> dict[str, list[Judged]]:
-    """Continuations by a run of primes of the test split, test music through its codec, and a chain over its codes."""
+    """Continuations of test primes by a run and by a bigram chain over its codes, and test music through its codec.
+
+    All are judged by ranges made without the test works.
+    """
     rate, seconds = corpus.sample_rate_hz, options.seconds
     test = [work for work in works if work in {work_of(p.title) for p in corpus.pieces if p.split == "test"}]
     ranges = made_without(test, measured)
@@ -212,7 +216,11 @@ def of_run(
 
 
 def row(sounds: Sequence[Judged]) -> Record:
-    """Share of sounds out of range by measure and by any, quantiles of the values, median share of recurrence."""
+    """A row of the record, of sounds of one kind.
+
+    ``outside``: share of the sounds out of the range of each measure, and of any. ``values``: percentiles 5, 50 and 95
+    of each measure. ``recurrence_share``: its median. Numbers have three decimals.
+    """
     outside = [one.ranges.outside(one.time) for one in sounds]
     values = [one.ranges.values(one.time) for one in sounds]
     shares = {name: round(float(np.mean([flags[name] for flags in outside])), 3) for name in MEASURES}
@@ -225,18 +233,18 @@ def row(sounds: Sequence[Judged]) -> Record:
 
 
 def rounded(values: Iterable[float]) -> list[float | None]:
-    """The values to three digits after the point; None for those that are not finite, which JSON lacks."""
+    """The values to three decimals; None for those that are not finite, which JSON cannot represent."""
     return [round(float(value), 3) if np.isfinite(value) else None for value in values]
 
 
 def described(ranges: MusicRanges) -> Record:
-    """The limits of the ranges by measure, and the recurrence of shuffled music and of music."""
+    """The limits of the ranges by measure, and the median recurrence of shuffled and of real music."""
     recurrence = rounded([ranges.recurrence_of_shuffled, ranges.recurrence_of_music])
     return {name: rounded(limits) for name, limits in ranges.ranges.items()} | {"recurrence_0_and_1": recurrence}
 
 
 def table(rows: Mapping[str, Record]) -> str:
-    """The shares out of range as a table in Markdown."""
+    """The shares of stretches out of range as a Markdown table."""
     names = [*MEASURES, "any"]
     lines = ["| what sounds | stretches | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for kind, one in rows.items():
@@ -246,7 +254,7 @@ def table(rows: Mapping[str, Record]) -> str:
 
 
 def values_table(rows: Mapping[str, Record]) -> str:
-    """Medians of the values, and their 5th and 95th percentiles, as a table in Markdown."""
+    """Medians of the values, their 5th and 95th percentiles, and the recurrence share, as a Markdown table."""
     lines = ["| what sounds | " + " | ".join(MEASURES) + " | recurrence_share |", "|---" * (len(MEASURES) + 2) + "|"]
     for kind, one in rows.items():
         cells = ["{1:.2f} ({0:.2f} to {2:.2f})".format(*one["values"][name]) for name in MEASURES]
@@ -256,7 +264,10 @@ def values_table(rows: Mapping[str, Record]) -> str:
 
 
 def made_by_rule(options: Options, folder: Path) -> Options:
-    """Options of the tiny form: four works of a stretch made by rule, and a small run over codes, hardly trained."""
+    """Options of the tiny form: four works of one stretch each, made by rule, and a small, hardly trained run.
+
+    The corpus and the run are written to the folder.
+    """
     path = folder / "corpus.h5"
 
     def work(number: int, split: str) -> Recording:

@@ -1,4 +1,4 @@
-"""Counterfeits of stretches of music for the study of musical time: clicks on noise, and a bar over and over."""
+"""Counterfeits of stretches of music for the study of musical time: clicks on noise, and one bar repeated."""
 
 import numpy as np
 
@@ -12,7 +12,10 @@ NOISE_DB = -20.0  # of the noise, relative to the peak of a click
 
 
 def clicks(audio: FloatArray, rate: int, rng: np.random.Generator) -> FloatArray:
-    """Clicks at a constant tempo, 60 to 180 a minute, on white noise, at the level of the audio (n,)."""
+    """Clicks at a constant random tempo, 60 to 180 a minute, on white noise: (n,) float64 with the rms of ``audio``.
+
+    The rms of the noise is 20 dB below the amplitude of a click. audio: (n,) samples. rate: in Hz.
+    """
     sound = 10.0 ** (NOISE_DB / 20.0) * rng.standard_normal(len(audio))
     t = np.arange(round(CLICK_SECONDS * rate)) / rate
     click = np.sin(2.0 * np.pi * CLICK_HZ * t) * np.exp(-t / CLICK_DECAY_S)
@@ -23,7 +26,10 @@ def clicks(audio: FloatArray, rate: int, rng: np.random.Generator) -> FloatArray
 
 
 def looped_bar(audio: FloatArray, bar_seconds: float, rate: int, rng: np.random.Generator) -> FloatArray:
-    """One bar from a random place of the audio (n,), over and over, with cross-fades of 20 ms."""
+    """One bar from a random place of the audio, (n,), repeated to its length with cross-fades of 20 ms.
+
+    The audio must be longer than a bar and a cross-fade: ValueError if it is not. rate: in Hz.
+    """
     n_bar, n_fade = round(bar_seconds * rate), round(FADE_SECONDS * rate)
     start = int(rng.integers(0, len(audio) - n_bar - n_fade))
     bar, after = audio[start : start + n_bar].copy(), audio[start + n_bar : start + n_bar + n_fade]

@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def run(options: Options, corpus: AudioCorpus) -> Figures:
-    """Train and compare; returns the figures. Curve, pictures and sounds go to the run's folder."""
+    """Train, reconstruct and compare; returns the figures. Curve, pictures and sounds go to the run's folder."""
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=WINDOW_S, hop_s=HOP_S)
     context = PhaseContext(stft, options.radius)
     options.check_resumed(options.folder)
@@ -147,9 +147,10 @@ def learn(model: Sum, context: PhaseContext, corpus: AudioCorpus, options: Optio
 
 
 def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, PhaseContext]:
-    """The trained model of a run, for :class:`rnnaudio.generation.LearntPhase` with this transform.
+    """Load the trained model of a run, for :class:`rnnaudio.generation.LearntPhase` with this transform.
 
-    If it was trained with another transform, RnnaudioError names the differences.
+    RnnaudioError if the folder holds no run, or a run of another kind, or if the model was trained with another
+    transform; the message then names the differences.
     """
     path = checkpoint.path_in(run_dir)
     saved = checkpoint.load(path)
@@ -168,7 +169,7 @@ def load_learnt(run_dir: Path, stft: STFT) -> tuple[Stepper, PhaseContext]:
 
 
 def held_out(context: PhaseContext, corpus: AudioCorpus, sizes: dict[str, int], most: int = 20) -> list[PhaseBatch]:
-    """Batches of the validation pieces."""
+    """Batches of windows spread over the validation pieces, at most ``most``."""
     windows = fixed_windows(corpus.valid, **sizes)
     chosen = windows[:: -(-len(windows) // most)]
     draws = [np.random.default_rng((SEED, k, 7)) for k in range(len(chosen))]  # 7: the purpose
@@ -206,7 +207,10 @@ def compared(
 def reconstructions(
     magnitudes: np.ndarray, stft: STFT, n: int, learnt: np.ndarray
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """Methods that reconstruct n samples from magnitudes (n_frames, n_bins), by name."""
+    """Functions that reconstruct n samples from magnitudes (n_frames, n_bins), by name of the method.
+
+    learnt: the phases that the network predicts, (n_frames, n_bins) in radians.
+    """
 
     def bulk(start: Any, n_iterations: int = 0, momentum: float = 0.99) -> Callable[[], np.ndarray]:
         options: Any = {"n_iterations": n_iterations, "momentum": momentum, "n_samples": n, "seed": SEED}
@@ -238,8 +242,8 @@ def reconstructions(
 def measured(true: np.ndarray, found: np.ndarray, stft: STFT) -> Figures:
     """Error of magnitudes in dB, and mean distances of phases (0 to 1, random: 1/2), weighted with true amplitudes.
 
-    ``phase_distance`` is measured after the best common shift; ``in_time`` and ``in_frequency`` are the distances of
-    phase differences, on which separate shifts of the partials have no effect.
+    true, found: spectra (n_frames, n_bins). ``phase_distance`` is measured after the best common shift; ``in_time``
+    and ``in_frequency`` are the distances of phase differences, see :func:`distances_of`.
     """
     phases, others = np.angle(true), np.angle(found)
     shift_free = phase_distance_up_to_shift(phases, others, np.abs(true))
@@ -253,7 +257,10 @@ def measured(true: np.ndarray, found: np.ndarray, stft: STFT) -> Figures:
 
 
 def distances_of(guess: Differences, true: np.ndarray, stft: STFT) -> Figures:
-    """Distances of the phase differences that a method predicts, before they are converted to sound."""
+    """Mean distances of phase differences from those of the true spectra (n_frames, n_bins), in time and frequency.
+
+    Each difference is weighted with the geometric mean of the two true amplitudes.
+    """
     right = phase_differences(np.angle(true), stft)
     a = np.abs(true)
     return {
@@ -265,7 +272,7 @@ def distances_of(guess: Differences, true: np.ndarray, stft: STFT) -> Figures:
 
 
 def averaged(rows: list[Figures]) -> Figures:
-    """Means of the figures over the places, to four digits."""
+    """Means of the figures over the places, to four significant digits."""
     return {key: float(f"{np.mean([row[key] for row in rows]):.4g}") for key in rows[0]}
 
 

@@ -47,9 +47,10 @@ class Patches:
 
 
 def prepared(corpus: AudioCorpus, window_s: float, n_bins: int, n_frames: int) -> Patches:
-    """Spectrograms and patches of a corpus; the hop is a quarter of the window.
+    """Make the spectrograms and patches of a corpus; the hop is a quarter of the window.
 
-    RnnaudioError if a split has no patch.
+    window_s: in seconds. n_bins: number of the lowest bins to use. n_frames: length of a patch. RnnaudioError if no
+    piece of a split has a patch, and for the reasons of :meth:`PatchScale.fit`.
     """
     stft = STFT.in_seconds(corpus.sample_rate_hz, window_s=window_s, hop_s=window_s / 4)
     scale, n = PatchScale.fit(corpus.train, stft, n_bins), n_frames
@@ -65,7 +66,9 @@ def prepared(corpus: AudioCorpus, window_s: float, n_bins: int, n_frames: int) -
 def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGaussian], dict[str, dict[str, float]]]:
     """Fit probabilistic PCA with ``n_codes`` and with the best number of components; returns (models, nats) by name.
 
-    The nats are those of test and validation patches, and include those of a Gaussian with independent values.
+    The best number is chosen on the validation patches. nats: mean nats per patch of the test and validation patches,
+    for each model and for a Gaussian with independent values. RnnaudioError if there are too few training patches, or
+    values in a patch, for any of the numbers of components.
     """
     moments, added = patches.moments, patches.nats_of_unit
     held_out = {"test": patches.test, "valid": patches.valid}
@@ -86,7 +89,7 @@ def closed_forms(patches: Patches, n_codes: int) -> tuple[dict[str, PrincipalGau
 
 
 def patches_of(magnitudes: np.ndarray, patches: Patches) -> np.ndarray:
-    """Scale magnitudes |X|, (n_frames, stft.n_bins), and cut them into adjoining patches, (n, pixels)."""
+    """Scale magnitudes |X|, (n_frames, stft.n_bins), and cut them into adjoining patches, (n, pixels) float32."""
     return regular_patches([patches.scale.scaled(magnitudes)], patches.n_frames)
 
 

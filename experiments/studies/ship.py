@@ -2,12 +2,13 @@
 
     rnnaudio experiment run ship --run-dir runs/piano --name piano
 
-Packs the run with its matrices in half precision (`rnnaudio pack --float16` gives the same bytes), measures what that
-changes and how long the pack plays, and moves it to ``rnnaudio/models/NAME.zip`` only if
+Packs the run with its matrices in half precision (`rnnaudio pack --float16`, with the same --prime-seconds and
+--licence, gives the same bytes), measures the effect of half precision and how long the sound of the pack stays alive,
+and copies the pack to ``rnnaudio/models/NAME.zip`` only if
 
 * it has at most 8 MB,
-* bits a frame of the validation and the test music change by less than .01,
-* continuations of eight test primes are alive for 60 s at least; they are measured for 300.
+* bits per frame of the validation and the test music change by less than .01,
+* continuations of eight test primes, 300 s each, all stay alive for at least 60 s.
 
 The name also needs a line in ``rnnaudio/models/__init__.py``, and its licences one in ``README.md`` beside it.
 """
@@ -71,7 +72,7 @@ class Options:
 
 
 def main() -> None:
-    """Pack, measure, judge, move, record."""
+    """Pack the run, measure the pack, copy it to the models if it meets the conditions, and record the figures."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     with TemporaryDirectory() as folder:
         pack = Path(folder) / f"{options.name}.zip"
@@ -93,7 +94,11 @@ def main() -> None:
 
 
 def measured(options: Options, pack: Path, *, n_primes: int = N_PRIMES, seconds: float = PLAYED_SECONDS) -> Figures:
-    """Write the pack and measure it: bytes, bits a frame before and after, seconds alive, seconds to a first sound."""
+    """Write the pack, and measure its size, bits per frame, survival, loops and time to the first sound.
+
+    Bits are those of the run before and after packing, on validation and test music. seconds: length of each of the
+    ``n_primes`` continuations. Raises the errors of packing, loading and :func:`first_sound`.
+    """
     form = packs.Form(float16=True, licence=LICENCE)
     packs.pack(options.run_dir, pack, options.corpus, primes=Primes(seconds=options.prime_seconds), form=form)
     before = load(options.run_dir, CodesRun)
@@ -118,13 +123,13 @@ def measured(options: Options, pack: Path, *, n_primes: int = N_PRIMES, seconds:
 
 
 def bits_of(run: CodesRun, split: Any) -> float:
-    """Bits a frame, of all stages, of the music of a split, encoded by the codec of the run."""
+    """Bits per frame over all stages, on the music of a split encoded by the codec of the run."""
     windows = fixed_code_windows(tuple(encoded(split, run.codec)), run.config.n_steps, run.config.batch_size)
     return Evaluation(run.model, NextCodes())(windows)["bits"]
 
 
 def played(run: CodesRun, corpus: AudioCorpus, n_primes: int, seconds: float) -> tuple[list[float], list[float]]:
-    """Continue test primes, a second each: for how many seconds each stays alive, and its loop score, sorted."""
+    """Continue test primes, a second each; returns (seconds alive, loop scores) of the continuations, each sorted."""
     primes = [corpus.test.prime_at(k, 1.0) for k in range(n_primes)]
     results = run.continue_primes(primes, round(seconds * run.sample_rate_hz))
     audios = [corpus.restore(one.audio[one.n_prime :]) for one in results]
@@ -137,7 +142,10 @@ def played(run: CodesRun, corpus: AudioCorpus, n_primes: int, seconds: float) ->
 
 
 def first_sound(pack: Path) -> float:
-    """Seconds from the command to the first generated sample, in a new process."""
+    """Seconds from the start of `rnnaudio generate` in a new process to the first generated sample.
+
+    RnnaudioError if the command fails or writes no sound.
+    """
     code = "from rnnaudio.cli import main; main()"
     command = [sys.executable, "-c", code, "generate", str(pack), "-", "--seconds", "2"]
     started = time.perf_counter()
@@ -152,7 +160,10 @@ def first_sound(pack: Path) -> float:
 
 
 def refuse_unless_it_plays(figures: Figures) -> None:
-    """RnnaudioError for the first condition of a model that comes with the package that the figures do not meet."""
+    """Raise RnnaudioError, naming the first condition at the top of this module that the figures do not meet, if any.
+
+    figures: the result of :func:`measured`.
+    """
     alive: Sequence[float] = figures["alive_seconds"]
     for is_met, what in (
         (figures["n_bytes"] <= MOST_BYTES, f"it has {figures['n_bytes']} bytes, expected {MOST_BYTES} at most"),

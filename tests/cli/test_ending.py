@@ -118,6 +118,7 @@ def test_training_in_a_process_of_its_own(corpus, tmp_path, number):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_of_two_that_train_in_one_folder_one_does_and_all_files_are_its_own(corpus, tmp_path):
     for k in range(2):  # sixty more: the part `pairs` of the torture
         run = tmp_path / f"run{k}"

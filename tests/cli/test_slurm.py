@@ -72,6 +72,7 @@ def test_what_cannot_be_submitted(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_is_warned_goes_on_until_the_sweep_is_done(tmp_path):
     pytest.importorskip("submitit")
     pytest.importorskip("optuna")

@@ -225,7 +225,7 @@ def test_diagnose_examines_what_it_can(folder, recipe, command):
     status, out, err = command("diagnose", folder / recipe)
     assert status == 0 and "free run of" in out and f"look: {folder / recipe / 'diagnosis.png'}" in out, err
     of_codes = "not examined (batches, cost, memory, validation): its batches hold "
-    by_frames = "not examined (what is played): it does not generate frame by frame"
+    by_frames = "not examined (what is played): its output is sampled"
     assert (of_codes in out) == (by_frames in out) == (recipe in BY_CODE_OR_SAMPLE)
     measured = json.loads((folder / recipe / "diagnosis.json").read_text())["measured"]
     assert measured["step_sizes"] and measured["level_db"] and bool(measured["unanswered"]) == (of_codes in out)

@@ -160,6 +160,7 @@ def test_synthetic_sounds_have_pitch_and_are_not_clipped():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_both_strategies_run_on_such_a_tree(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["timit", "--smoke"])
     experiment.main()

@@ -365,7 +365,7 @@ def test_what_a_subject_cannot_answer_is_left_out_and_the_rest_goes_on():
     """A run that plays nothing, and one that continues sound but not frame by frame."""
     subject = dataclasses.replace(subject_of(Plan(), SMALL, 3), play=None)
     silent = diagnose(subject)
-    frame_by_frame = "it does not generate frame by frame from its own output"
+    frame_by_frame = "its output is sampled, and equals no prediction"
     assert silent.measured.unanswered == {"what is played": frame_by_frame, "free run": "it was not played"}
     assert silent.causes == () and not len(silent.measured.level_db) and silent.measured.loss > 0
     assert all(np.isnan(silent.measured.figures[name]) for name in ("play_against_unrolled", "half_life", "period"))

@@ -169,6 +169,7 @@ def test_engine_kernels_and_plots_are_there_without_a_home_folder(tmp_path, no_f
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_trained_without_a_home_folder(tmp_path, no_folder):
     environment = {"HOME": str(no_folder), "XDG_CACHE_HOME": "", "NUMBA_CACHE_DIR": "", "MPLCONFIGDIR": "", FLAGS: ""}
     status, out = run_python(TRAIN.format(folder=tmp_path), **HERE, **environment, TMPDIR=str(tmp_path))

@@ -17,6 +17,7 @@ from rnnaudio.diagnostics.causes import CAUSES
         "too-little-music, codes", "pieces-do-not-belong-together, frames",
     ],
 )  # fmt: skip
+@pytest.mark.long
 def test_what_the_advice_promises_improves(name):
     case = next(case for case in CASES if case.name == name)
     row = followed(case, seed=1)

@@ -148,7 +148,7 @@ def test_a_peer_that_is_not_there_is_refused(monkeypatch, name, message):
 
 @pytest.mark.slow
 @pytest.mark.skipif(engine.NAME == "theano", reason="these are PyTensor's peers; Theano is one itself")
-@pytest.mark.parametrize("name", ["scan", "jax"])
+@pytest.mark.parametrize("name", [pytest.param("scan", marks=pytest.mark.long), "jax"])
 def test_a_real_peer_answers(name):
     if name == "jax":
         pytest.importorskip("jax")

@@ -159,6 +159,7 @@ def test_the_list_needs_no_engine():
         ("draw", ("--seed", "-1"), "seed is -1; expected a whole number from 0 to"),
         ("draw", ("--minutes", "-1"), "minutes is -1: expected more than 0"),
         ("draw-piano", ("--batch-size", "0"), "batch_size is 0: expected 1 or more"),
+        ("ablation", ("--first", "3"), "--first is 3; expected less than --seeds, which is 3"),
         ("ablation", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
         ("last-week", ("--corpus", "none.h5"), "none.h5: no such corpus file"),
         ("samples", ("--corpus", "none.h5"), "none.h5: no such corpus file"),

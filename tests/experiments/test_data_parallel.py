@@ -30,6 +30,7 @@ def test_what_overlap_could_save():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_measurement_in_its_tiny_form(monkeypatch, capsys):
     pytest.importorskip("mpi4py", reason="needs the extra mpi")
     monkeypatch.setattr("sys.argv", ["data-parallel", "--smoke"])

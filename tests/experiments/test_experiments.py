@@ -15,7 +15,7 @@ from rnnaudio.errors import RnnaudioError
 
 pytestmark = pytest.mark.skipif(engine.NAME == "theano", reason="the package's tests cover Theano; these take minutes")
 ELSEWHERE = ("mnist", "timit", "blind-test", "ablation", "fourier")  # they have tests of their own
-LONG = ("torture",)
+LONG = ("torture", "counterfeits", "advice", "musical-time", "music", "amplitude", "last-week-grid", "data-parallel")
 TINY = [(e.name, arguments) for e in ALL for arguments in e.smoke if e.name not in ELSEWHERE]
 
 
@@ -40,6 +40,7 @@ def test_tiny_form(name, arguments, monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_ablation_s_tiny_form(capsys):
     from experiments.studies.ablation import ablate, variants
 

@@ -20,12 +20,12 @@ LIMITS = limits_of_all_music(RATE_HZ)
 
 
 def test_each_recording_is_a_corpus_and_speech_is_one(tmp_path):
-    for name in ("198-209-0000", "5703-47212-0000", "dance", "7 songs", "whale-2"):
+    for name in ("198-209-0000", "5703-47212-0000", "dance", "7 songs", "whale-2", "45__bird-0013"):
         write(tmp_path / f"{name}.wav", noise(0.2, 0.1))
     found = {name: sorted(path.stem for path in files) for name, files in kinds(tmp_path)}
     speech = ["198-209-0000", "5703-47212-0000"]
-    alone = {name: [name] for name in ("7 songs", "dance", "whale-2")}
-    assert found == alone | {"speech": speech, "all together": sorted([*speech, "7 songs", "dance", "whale-2"])}
+    alone = {name: [name] for name in ("7 songs", "dance", "whale-2", "45__bird-0013")}
+    assert found == alone | {"speech": speech, "all together": sorted([*speech, *alone])}
 
 
 def test_shares_of_silence_and_of_repetition():

@@ -138,6 +138,7 @@ def test_likely_tests_of_the_package(request):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_mistake_that_is_tested_is_caught_and_one_that_is_not_survives(toy, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)  # a line each time
     options = Options(n=20, jobs=2, folder=tmp_path / "found", only=("sums", "unchecked", "rare"))
@@ -183,6 +184,7 @@ def test_files_of_tests_are_attributed_to_the_lines_they_execute():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_hangs_crashes_or_cannot_be_imported_is_caught(toy, tmp_path, monkeypatch):
     tree = Tree(toy, tmp_path / "copy")
     files = ["tests/test_other.py", "tests/test_sums.py"]

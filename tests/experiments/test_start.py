@@ -81,6 +81,7 @@ def test_kernels_are_counted_by_name_and_by_where_they_came_from():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_real_first_update_names_its_kernels(tmp_path):
     found = measure(STARTS[2], tmp_path)
     assert sum(found["seconds"].values()) == pytest.approx(found["whole"])

@@ -3,9 +3,6 @@
 import configparser
 import fnmatch
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -84,24 +81,3 @@ def test_it_plays_a_minute_by_the_limits_that_it_brings(name, tmp_path, monkeypa
     rate = run.sample_rate_hz
     assert len(audio) == 61 * rate
     assert alive_seconds(audio[rate:], rate, run.limits, audio[:rate]).seconds == 60.0
-
-
-def seconds_used(pid):
-    """Seconds of the processor that a running process, and children of it that have ended, have used: Linux only."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the time that another process used is not known")
-def test_the_first_sound_comes_within_ten_seconds_of_the_processor(name, tmp_path):
-    """In a process of its own, without compiled code of earlier ones; on an idle machine that is the time it takes."""
-    caches = {"PYTENSOR_FLAGS": f"base_compiledir={tmp_path / 'c'}", "NUMBA_CACHE_DIR": str(tmp_path / "n")}
-    environment = {k: v for k, v in os.environ.items() if k != "RNNAUDIO_MODE"} | {"PYTHONPATH": str(ROOT)} | caches
-    command = [sys.executable, "-c", "from rnnaudio.cli import main; main()", "generate", name, "-", "--seconds", "5"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, env=environment) as process:
-        heard = process.stdout.read(44 + 2 * 16_000 + 2)  # header, prime, a generated sample
-        used = seconds_used(process.pid)
-        process.stdout.read()
-    assert len(heard) > 44 + 2 * 16_000 and process.returncode == 0
-    assert used <= 10.0, f"{used:.1f} s"

@@ -354,6 +354,7 @@ def test_the_experiment_refuses_broken_digits_and_runs_that_are_not_there_or_oth
 
 @pytest.mark.slow
 @pytest.mark.skipif(engine.NAME == "theano", reason="the package's tests cover Theano")
+@pytest.mark.long
 def test_the_experiment_resumes_and_refuses_other_settings(tmp_path):
     from experiments.studies import draw
 

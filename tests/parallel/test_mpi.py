@@ -96,6 +96,7 @@ def test_resumed_on_other_numbers_of_ranks(corpus, tmp_path):
         assert losses[row["updates"]] == pytest.approx(row["valid"], rel=1e-5)
 
 
+@pytest.mark.long
 def test_a_run_that_starts_from_another(corpus, tmp_path):
     """Two ranks start from the parameters that one process has learnt, and reach what one process reaches."""
     train = [*RNNAUDIO, "train", corpus]
@@ -213,7 +214,7 @@ class Training:
         return status, output
 
 
-@pytest.mark.parametrize("rank", [in_full_only(0), 1])
+@pytest.mark.parametrize("rank", map(in_full_only, [0, 1]))
 def test_a_signal_on_any_rank_ends_all_with_a_checkpoint(corpus, tmp_path, rank):
     """The run that is resumed equals one without interruption."""
     training = Training(corpus, tmp_path)

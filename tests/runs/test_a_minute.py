@@ -14,6 +14,7 @@ from tests.support.sounds import RATE_HZ, music
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_minute_of_music_becomes_sound(command, monkeypatch, tmp_path):
     """The usual settings, broken off by a limit of some seconds; the recording is cut in time."""
     monkeypatch.setattr(CodesRecipe, "seconds", 5.0)

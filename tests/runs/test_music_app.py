@@ -297,7 +297,7 @@ def test_what_was_never_chosen_plays_as_learnt(tmp_path):
     (tmp_path / "playing.json").write_text(json.dumps({k: v for k, v in record.items() if k != "n_updates"}))
     assert load_playing(tmp_path, 9) == chosen  # as runs of before have it
     whole = {"parameters": "worst", "temperature": 1.0, "scores": [], "limits": None}
-    wrong_ones = {"{}": "parameters is missing", "[1, 2]": "a table", "": "Expecting", json.dumps(whole): "'worst'"}
+    wrong_ones = {"{}": "parameters is missing", "[1, 2]": "a table", "": "not JSON", json.dumps(whole): "'worst'"}
     for wrong, words in wrong_ones.items():
         (tmp_path / "playing.json").write_text(wrong)
         with pytest.raises(RnnaudioError, match=f"is no record of how it plays .*{words}"):

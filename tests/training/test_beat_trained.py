@@ -60,6 +60,7 @@ def trained(folder, sequence, valid, seed, lags_to):
 
 
 @pytest.mark.parametrize("lags_to", ["body", "head"])
+@pytest.mark.long
 def test_without_a_beat_it_costs_nothing(tmp_path, lags_to):
     """Over two seeds of model and music; and the gates let hardly anything in at the confidences that there are."""
     costs = []

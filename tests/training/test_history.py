@@ -71,7 +71,7 @@ def test_a_copy_of_hard_links_goes_on_without_the_other(run_of_three, tmp_path_f
     assert (len(saved_rows(run_of_three)), len(saved_rows(copy))) == (4, 5)
 
 
-@pytest.mark.parametrize("n_rows", [1000, pytest.param(150_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_rows", [1000, pytest.param(150_000, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_a_run_with_a_long_history_goes_on_and_writes_only_its_new_rows(run_of_three, monkeypatch, n_rows):
     """With 150,000 rows in it, 100 MB as text, the header of the checkpoint was beyond what safetensors reads."""
     saved = checkpoint.load(checkpoint.path_in(run_of_three))

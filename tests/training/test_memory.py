@@ -232,7 +232,7 @@ def code_model(**settings):
 
 
 def levels_model(**settings):
-    config = SamplesConfig(n_units=64, n_taps=0, **settings)
+    config = SamplesConfig(n_units=128, n_taps=0, **settings)
     model = samples.build_model(config, samples.Facts(peak=1.0, deviation=1.0, unit=1.0))
     levels = np.random.default_rng(0).integers(0, 256, (model.n_context + 512, 16, 1))
     return model, NextSamples(model.n_context), levels

@@ -1,1 +1,1 @@
-"""Torture: kills, signals, two processes at once, full disks, damage and hostile files, with counts of what held."""
+"""Torture tests: kills, signals, two processes at once, full disks, damaged and hostile files; passes are counted."""

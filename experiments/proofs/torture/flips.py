@@ -1,4 +1,4 @@
-"""Single bits flipped in a corpus and in a checkpoint: each is noticed before it is used, or changes nothing."""
+"""Single bits flipped in a corpus or a checkpoint: the file must be refused, or a corpus read exactly as before."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,7 @@ from rnnaudio.runs.record import SavedRun
 
 
 def flips(source: Path, folder: Path, n: int, seed: int = 0) -> Count:
-    """Flip ``n`` bits, one at a time, in a corpus and as many in a checkpoint, and load the file."""
+    """Flip ``n`` bits of a corpus and ``n`` bits of a checkpoint, one at a time, and load the file each time."""
     rng, count = random.Random(seed), Count("flips")
     harmless = 0
     for _ in range(n):

@@ -1,8 +1,9 @@
-"""No space at 20 offsets of each writer: what was there stays as it was, nothing is left behind, the error is a line.
+"""Full disks: each command that writes runs out of space at 20 file sizes.
 
-A limit on the size of files (RLIMIT_FSIZE) stands in for a full disk: writing beyond it fails in the same way, with
-EFBIG instead of ENOSPC, at any offset and without a file system of its own. A report is several files; those written
-before the limit is met may be new.
+The command must end with status 2 and no traceback, leave the existing file as it was, and leave no temporary file
+behind. A limit on the size of files (RLIMIT_FSIZE) stands in for a full disk: writing beyond it fails in the same way,
+with EFBIG instead of ENOSPC, at any offset and without a separate file system. A report consists of several files;
+those written before the limit is reached may be new.
 """
 
 import resource
@@ -21,7 +22,7 @@ LEAST_BYTES = 2_000  # for what the command prints, which goes to a file, too
 
 
 class Writer(NamedTuple):
-    """A command that replaces the file ``target``; ``needs``: what its folder holds at the start."""
+    """A command that replaces the file ``target``. needs: files in its folder at the start. read: reads the target."""
 
     name: str
     needs: tuple[str, ...]
@@ -62,7 +63,7 @@ WRITERS = (
 
 
 def full_disk(source: Path, folder: Path, n_offsets: int = N_OFFSETS) -> Count:
-    """Run each writer with files limited to ``n_offsets`` sizes below that of what it writes."""
+    """Run each writer with ``n_offsets`` limits on file size, between 2000 bytes and the size of its target."""
     count = Count("full disk")
     for writer in WRITERS:
         size = (source / writer.target).stat().st_size

@@ -1,7 +1,8 @@
-"""Mutated files of every kind that is read, many thousands: refused in one line or read, never anything else.
+"""Fuzzing with about 10,000 mutated files of eight kinds: each must be read, or refused with an error of one line.
 
-Each case is read in a worker process (:mod:`experiments.proofs.torture.fuzz_worker`), which is watched for crashes,
-for more than 5 s a case, and for its memory. A case is a pure function of (kind, seed).
+Worker processes (:mod:`experiments.proofs.torture.fuzz_worker`) read the files. A case fails with any other error,
+with a crash, if it takes more than 5 s, or if the peak memory of its worker exceeds 500 MB. A case is a pure function
+of (kind, seed) and of the toys.
 """
 
 import json
@@ -22,7 +23,7 @@ LIMIT_S, MOST_MB = 5.0, 500.0
 
 
 def fuzz(source: Path, share: float = 1.0) -> Count:
-    """Try ``share`` of the cases of each kind, two workers at a time."""
+    """Try ``share`` of the cases of each kind, two workers at a time. source: the folder of the toys."""
     count, lock, parts = Count("fuzz"), threading.Lock(), list[tuple[str, range]]()
     for kind, n in KINDS.items():
         n = max(1, round(n * share))
@@ -40,7 +41,7 @@ def fuzz(source: Path, share: float = 1.0) -> Count:
 
 
 def _tried(source: Path, kind: str, seeds: range, count: Count, counts: Counter[str], lock: threading.Lock) -> None:
-    """Try cases in worker processes, of which the next one goes on after a crash or hang."""
+    """Try cases in a worker process; after a crash or hang, a new one continues with the next case."""
     left = seeds
     while left:
         done = 0
@@ -62,7 +63,10 @@ def _tried(source: Path, kind: str, seeds: range, count: Count, counts: Counter[
 
 
 def _worker(source: Path, kind: str, seeds: range) -> Iterator[str]:
-    """Yield lines of a worker on these cases, which is killed if one takes four times its limit."""
+    """Yield the lines that a worker prints for these cases.
+
+    The worker is killed if a case takes four times LIMIT_S, or if the first, with the imports, takes 60 s.
+    """
     command = [sys.executable, "-m", "experiments.proofs.torture.fuzz_worker", str(source), kind]
     process = subprocess.Popen(
         [*command, str(seeds.start), str(seeds.stop)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

@@ -1,6 +1,8 @@
-"""A worker of the fuzzing: reads mutated files of one kind, and prints a line of JSON for each.
+"""A worker process of the fuzzing: it reads mutated files of one kind, and prints a line of JSON for each.
 
-    python -m experiments.proofs.torture.fuzz_worker FOLDER KIND FIRST LAST
+    python -m experiments.proofs.torture.fuzz_worker FOLDER KIND FIRST END
+
+FOLDER has the toys. The seeds of the cases are FIRST to END - 1.
 """
 
 import functools
@@ -93,7 +95,7 @@ def _checkpoint(source: Path, folder: Path, rng: random.Random) -> Callable[[], 
 
 
 def _record(source: Path, folder: Path, rng: random.Random) -> Callable[[], object]:
-    """A well-formed checkpoint with another record, or another ``playing.json``."""
+    """A run whose checkpoint has a mutated record and a matching checksum, or whose ``playing.json`` is mutated."""
     run_dir = _run(source, folder, rng)
     for path in run_dir.glob("*previous*"):
         path.unlink()

@@ -1,9 +1,9 @@
 """Fuzzing guided by coverage: inputs that execute new code of ours are kept and mutated further (Atheris, libFuzzer).
 
-Each target runs in a process of its own (:mod:`experiments.proofs.torture.guided_worker`), with limits of 5 s and of
-memory for each input. What has to hold is that of the part ``fuzz``: an input is read, or refused in one line. Corpora
-are not among the targets, as they are read by HDF5, whose code is not ours, in a process of its own; nor are the files
-of MNIST, of which only those with the right SHA-256 or MD5 sum are read.
+Each target runs in a separate process (:mod:`experiments.proofs.torture.guided_worker`), with limits of 5 s for each
+input and of 1000 MB for the process. As in the part ``fuzz``, each input must be read, or refused with an error of
+one line. Corpora are not among the targets, because HDF5, whose code is not ours, reads them in a separate process;
+nor are the files of MNIST, which are read only if their SHA-256 or MD5 sum is right.
 """
 
 import os
@@ -24,12 +24,16 @@ WITHOUT_ATHERIS = "fuzzing guided by coverage needs Atheris, which is not instal
 
 
 def has_atheris() -> bool:
-    """Whether Atheris is installed."""
+    """Return True if Atheris is installed."""
     return find_spec("atheris") is not None
 
 
 def guided(source: Path, folder: Path, share: float = 1.0) -> Count:
-    """Try ``share`` of the inputs of each target, which ends at the first that fails; that input is kept in FAILED."""
+    """Try ``share`` of the inputs of each target, but at least 20.
+
+    A target counts as one case and ends at its first failing input, which is saved in FAILED. source: the folder of
+    the toys. folder: where inputs and working files are written.
+    """
     count = Count("guided")
     for target, n in RUNS.items():
         kept, work, failed = folder / target, folder / f"{target}-work", FAILED / target

@@ -1,9 +1,9 @@
-"""A target of the fuzzing guided by coverage, as one process: ends with another status than 0 at the first failure.
+"""A process that fuzzes one target, guided by coverage; it ends with a nonzero status at the first failure.
 
     python -m experiments.proofs.torture.guided_worker FOLDER TARGET KEPT WORK -runs=1000 ...
 
-FOLDER has the toys; KEPT is where inputs that reached new code are written; WORK is an empty folder for files that are
-read, which stays, because libFuzzer ends the process without a word to Python; the options are libFuzzer's.
+FOLDER has the toys. Inputs that reach new code are written to KEPT. WORK is an empty folder for the files to be read;
+it is not removed, because libFuzzer ends the process without running Python's cleanup. The options are libFuzzer's.
 """
 
 import json
@@ -35,7 +35,11 @@ Mutator = Callable[[bytes, int, int], bytes]
 
 
 class Target:
-    """A reader under test: ``seeds`` to begin with, ``read`` for an input, and ``mutated`` for one made of another."""
+    """A reader under test.
+
+    :meth:`seeds` returns the first inputs, and :meth:`read` reads an input. ``mutated`` is a function (input, maximum
+    length, seed) -> mutated input; None: libFuzzer's own mutations.
+    """
 
     mutated: Mutator | None = None
 
@@ -58,7 +62,7 @@ class Target:
 
 
 class Record(Target):
-    """The record of a checkpoint: a letter that names the recipe, and JSON."""
+    """The record of a checkpoint; an input is the first letter of a recipe's name, followed by JSON."""
 
     def __init__(self, source: Path, folder: Path):
         super().__init__(source, folder)
@@ -129,7 +133,7 @@ class Ogg(Target):
 
 
 class Flac(Ogg):
-    """The reader of what a FLAC file states of itself."""
+    """The reader of a FLAC file's header."""
 
     ending, formats = "flac", (("FLAC", "PCM_16"), ("FLAC", "PCM_24"))
 

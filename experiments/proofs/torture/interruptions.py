@@ -1,4 +1,4 @@
-"""Signals in the middle of an update: the run ends with the signal's status, and resumes to the same bits."""
+"""Signals during training: the run must end with status 128 + signal, and must resume to the same bits."""
 
 import signal
 from pathlib import Path
@@ -10,7 +10,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interruptions(source: Path, folder: Path, n: int) -> Count:
-    """Send each recipe's run each of three signals, at ``n`` updates in all; resume each, and compare."""
+    """Interrupt ``n`` runs, with recipes and signals in turn; resume each and compare it with an undisturbed run."""
     count = Count("interruptions")
     cases = [(recipe, number) for recipe in toys.SETTINGS for number in SIGNALS]
     for k in range(n):

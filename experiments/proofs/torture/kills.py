@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments of every command that writes: nothing is lost, torn or left behind."""
+"""``kill -9`` at random moments of commands that write: nothing may be lost, torn or left behind."""
 
 import json
 import random
@@ -16,10 +16,11 @@ from rnnaudio.training import checkpoint
 
 
 class Victim(NamedTuple):
-    """A command that is killed, and how it is gone on with.
+    """A command that is killed, and the command that follows.
 
-    needs: what its folder holds at the start. words: the command; again: the one that follows the kill, which must
-    succeed. difference: what its result, compared with that of an undisturbed one, has of another kind; "" if nothing.
+    needs: files and folders in its folder at the start. words: the command. again: the command that is run after the
+    kill and must succeed. difference: function (folder, folder of the undisturbed command) -> how the results differ,
+    "" if they do not.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Victim(NamedTuple):
 
 
 def kills(source: Path, folder: Path, n: int, seed: int = 0) -> Count:
-    """Kill each of the commands ``n`` times in all, at moments spread evenly at random over their duration."""
+    """Kill commands ``n`` times in total, in turn, each at a moment uniform over its undisturbed duration."""
     rng, count = random.Random(seed), Count("kills")
     every = list(victims())
     whole = {victim.name: _undisturbed(victim, source, folder) for victim in every}
@@ -43,7 +44,7 @@ def kills(source: Path, folder: Path, n: int, seed: int = 0) -> Count:
 
 
 def victims() -> Iterator[Victim]:
-    """All commands that write."""
+    """The commands: `train` with each recipe, `corpus build`, `generate`, and `report` on two runs."""
     for recipe in toys.SETTINGS:
         words = toys.train_words(recipe)
         yield Victim(f"train {recipe}", ("corpus.h5",), words, [*words, "--resume"], _runs_differ)
@@ -58,7 +59,7 @@ def victims() -> Iterator[Victim]:
 
 
 def _undisturbed(victim: Victim, source: Path, folder: Path) -> tuple[Path, float]:
-    """The folder in which the command ran undisturbed, and how long it took, in seconds."""
+    """Run the command undisturbed; returns its folder, and its duration in seconds. RnnaudioError if it fails."""
     result = toys.copied(source, folder / f"whole {victim.name}", *victim.needs)
     return result, toys.must(victim.words, result, environment=_environment(victim)).seconds
 
@@ -68,7 +69,7 @@ def _environment(victim: Victim) -> dict[str, str]:
 
 
 def _killed(victim: Victim, source: Path, folder: Path, at: float, whole: Path) -> str:
-    """Kill the command and go on with it; returns what is wrong, "" if nothing is."""
+    """Kill the command after ``at`` seconds, then run the one that follows; returns the faults, "" if none."""
     toys.copied(source, folder, *victim.needs)
     toys.Process(victim.words, folder, _environment(victim)).kill_after(at)
     torn = ", ".join(_torn(folder))
@@ -81,7 +82,7 @@ def _killed(victim: Victim, source: Path, folder: Path, at: float, whole: Path) 
 
 
 def _torn(folder: Path) -> Iterator[str]:
-    """Files that are there but cannot be read."""
+    """Yield a message for each file that exists but cannot be read."""
     for path in folder.rglob("*"):
         if path.name.startswith(".") or path.is_dir():
             continue

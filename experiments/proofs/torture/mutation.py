@@ -11,7 +11,7 @@ ODD = [[], {}, [[]], {"a": {"b": []}}, [0] * 1000, "\x1b[2J", "\ud800", "../../e
 
 
 def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
-    """One to eight mutations: bits flipped, bytes set, runs zeroed, copied, removed or repeated, an end cut off."""
+    """Mutate bytes one to eight times: flip a bit, set, overwrite, remove or insert bytes, or cut off the end."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 4, 8))):
         if not data:
@@ -38,7 +38,10 @@ def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
 
 
 def mutated_text(text: str, rng: random.Random) -> bytes:
-    """A mutated text: values exchanged, lines doubled or dropped, deep nesting, many digits, or bytes mutated."""
+    """Mutate a text of lines ``key = value``, or its bytes; returns the mutated bytes.
+
+    A value is replaced, even by deep nesting or by 50,000 digits, or a line is added or dropped.
+    """
     lines = text.splitlines()
     at = rng.randrange(len(lines))
     match rng.randrange(7):
@@ -59,7 +62,7 @@ def mutated_text(text: str, rng: random.Random) -> bytes:
 
 
 def mutated_record(record: dict[str, Any], rng: random.Random) -> str:
-    """JSON of a record in which one entry at any depth is removed, or has another value, type, or depth."""
+    """JSON of the record, with one entry, at any depth, removed or given another value, type or depth."""
     copy = json.loads(json.dumps(record))
     place, key = _somewhere(copy, rng)
     match rng.randrange(6):

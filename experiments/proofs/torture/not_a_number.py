@@ -1,4 +1,4 @@
-"""NaN planted in music, parameters and updates, in every compile mode: named where it is, within an update."""
+"""NaN in music, parameters and updates, in every compile mode: the command must fail and name its place."""
 
 import json
 from collections.abc import Iterator
@@ -22,11 +22,10 @@ MODES = {
 if find_spec("jax"):
     MODES["fused, mode jax"] = {"RNNAUDIO_MODE": "jax", "JAX_PLATFORMS": "cpu"}
 SAMPLE = 12_345
-PLACES = ("training piece", "validation piece", "parameter", "update")
 
 
 def not_a_number(source: Path, folder: Path, n_modes: int = len(MODES)) -> Count:
-    """Plant NaN in each of four places in each of the first modes, and train or resume."""
+    """Plant NaN in each of four places, in each of the first ``n_modes`` modes, and train or resume."""
     count = Count("not a number")
     for mode in [*MODES][:n_modes]:
         for place, words, expected in _planted(source, folder / "nan"):
@@ -43,7 +42,7 @@ def not_a_number(source: Path, folder: Path, n_modes: int = len(MODES)) -> Count
 
 
 def _planted(source: Path, folder: Path) -> Iterator[tuple[str, list[object], list[str]]]:
-    """(place, command, what it must name), one after another in the same folder."""
+    """Yield (place, command, words that its message must contain); each case is prepared in the same folder."""
     for split in ("train", "valid"):
         toys.copied(source, folder, "float.h5")
         title = _plant_in_music(folder / "float.h5", split)
@@ -57,7 +56,7 @@ def _planted(source: Path, folder: Path) -> Iterator[tuple[str, list[object], li
 
 
 def _plant_in_music(path: Path, split: str) -> str:
-    """Set one sample of a piece to NaN, with checksums that fit; returns the title of the piece."""
+    """Set one sample of a piece to NaN and update the checksums; returns the title of the piece."""
     with h5py.File(path, "r+") as file:
         piece = next(piece for piece in file["pieces"].values() if text_of(piece, "split") == split)
         piece[SAMPLE] = np.nan
@@ -67,7 +66,7 @@ def _plant_in_music(path: Path, split: str) -> str:
 
 
 def _plant_in_parameter(path: Path) -> str:
-    """Set one entry of the first parameter to NaN, with a checksum that fits; returns its name."""
+    """Set one entry of the first parameter to NaN and update the checksum; returns the parameter's name."""
     saved = checkpoint.load(path)
     name = next(name for name in sorted(saved.arrays) if name.startswith("model/"))
     saved.arrays[name] = saved.arrays[name].copy()

@@ -1,4 +1,4 @@
-"""Counts of what held, part by part."""
+"""Counts of the cases that held, for each part."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ MOST_SHOWN = 20
 
 
 class Count:
-    """Count of the cases of a part that were tried and held; prints the ones that did not as they come."""
+    """Count of the cases of a part that were tried, and of those that held; failures are printed as they occur."""
 
     def __init__(self, name: str):
         self.name, self.n, self.failures = name, 0, list[str]()
@@ -27,7 +27,7 @@ class Count:
         return f"{self.n - len(self.failures)} of {self.n} held"
 
     def as_record(self) -> dict[str, Any]:
-        """The figures of the part, as JSON values."""
+        """The figures of the part, as JSON values, with at most 20 of its failures."""
         seconds = round(time.monotonic() - self._started, 1)
         held, shown = self.n - len(self.failures), self.failures[:MOST_SHOWN]
         return {"n": self.n, "held": held, "seconds": seconds, "failures": shown, **self.figures}

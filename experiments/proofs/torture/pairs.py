@@ -1,4 +1,4 @@
-"""Two processes at the same moment on one run folder or one corpus: one wins, and all files are its own."""
+"""Two processes started together on one run folder or one corpus: one must win, and all files must come from it."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from rnnaudio.runs.record import SavedRun
 
 
 def pairs(source: Path, folder: Path, n: int) -> Count:
-    """Start ``n`` pairs of training runs in one folder each, and a fifth as many pairs of builds of one corpus."""
+    """Start ``n`` pairs of runs, both in the same folder, and ``n // 5`` pairs of builds of the same corpus file."""
     count = Count("pairs")
     for k in range(n):
         count.add(f"pair {k + 1} of runs", _of_runs(toys.copied(source, folder / "pair", "corpus.h5")))
@@ -21,7 +21,7 @@ def pairs(source: Path, folder: Path, n: int) -> Count:
 
 
 def _both(first: list[object], second: list[object], folder: Path) -> tuple[list[toys.Ended], str]:
-    """Run two commands at once; returns how they ended, and what is wrong unless one wins and one is refused."""
+    """Run two commands at once; returns how they ended, and a fault, "" if one succeeded and one was refused."""
     processes = [toys.Process(words, folder) for words in (first, second)]
     ended = [process.end() for process in processes]
     statuses = sorted(one.status for one in ended)

@@ -1,7 +1,7 @@
-"""Shorten what follows training, and send this process a signal at an update: for ``--import``, never imported.
+"""File for the option ``--import``: it shortens what follows training, and can send this process a signal.
 
-Pictures are plotted only if the variable TORTURE_PICTURES is set. TORTURE_SIGNAL and TORTURE_UPDATE name a signal, by
-its number, and the update, from 1, in the middle of which the process sends it to itself.
+Pictures are plotted only if the environment variable TORTURE_PICTURES is set. If TORTURE_SIGNAL is set, to the number
+of a signal, the process sends that signal to itself at the start of update TORTURE_UPDATE, counted from 1.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A long run, watched from outside: memory, open descriptors and threads must not grow."""
+"""A long run, observed from another process: its memory, open descriptors and threads must not grow."""
 
 import time
 from pathlib import Path
@@ -16,9 +16,10 @@ MOST_GROWTH = 0.05
 
 
 def soak(source: Path, folder: Path, seconds: float, *, plot: bool) -> Count:
-    """Train a run for ``seconds``, validating and saving all the time, and read /proc once a second (Linux only).
+    """Train a run for ``seconds``, with frequent validation and saving, and read /proc once a second (Linux only).
 
-    plot: whether to replace the picture beside the record.
+    From the first to the last third of the time after the start, no median may grow by more than 5 %. plot: whether to
+    replace the picture beside the record.
     """
     count = Count("soak")
     toys.copied(source, folder, "corpus.h5")

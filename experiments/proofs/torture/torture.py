@@ -1,14 +1,14 @@
-"""Torture the command line, and count what held.
+"""Torture tests of the command line; the cases that hold are counted.
 
-    rnnaudio experiment run torture                     everything, two hours or three; recorded
-    rnnaudio experiment run torture --share 0.2         a fifth of it
-    rnnaudio experiment run torture --short             a few minutes; nothing is recorded
-    rnnaudio experiment run torture --parts kills fuzz  some parts, whose counts replace those of the record
+    rnnaudio experiment run torture                     everything, more than three hours; recorded
+    rnnaudio experiment run torture --share 0.2         a fifth of the cases; recorded
+    rnnaudio experiment run torture --short             a few cases, minutes; nothing is recorded
+    rnnaudio experiment run torture --parts kills fuzz  some parts; their counts replace those in the record
 
 The parts: ``kills`` (kill -9 at random moments), ``interruptions`` (signals, and resuming to equal bits), ``pairs``
-(two processes on one folder), ``numbers`` (NaN), ``fuzz`` (mutated files), ``guided`` (mutations guided by coverage;
-needs the extra ``fuzz``), ``disk`` (no space), ``flips`` (single bits), ``soak`` (memory, descriptors and threads over
-time).
+(two processes on one run or one corpus), ``numbers`` (NaN), ``fuzz`` (mutated files), ``guided`` (mutations guided by
+coverage; needs the extra ``fuzz``), ``disk`` (no space), ``flips`` (single bits), ``soak`` (memory, descriptors and
+threads over time).
 """
 
 import dataclasses
@@ -53,13 +53,13 @@ SHORT = 0.01
 
 
 def part_of(n: int, share: float, least: int = 1) -> int:
-    """A share of ``n`` cases, ``least`` at least."""
+    """Number of cases: ``share`` times ``n``, rounded, but never below ``least``."""
     return max(least, round(n * share))
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Torture the command line and count what held."""
+    """Run torture tests of the command line and count the cases that hold."""
 
     parts: tuple[str, ...] = ()  # which parts; without it: all, but guided only if Atheris is installed
     share: float = 1.0  # of all cases
@@ -71,7 +71,7 @@ class Options:
 
 
 def main() -> None:
-    """Run the parts, print their counts, and record them; exit with status 1 if anything did not hold."""
+    """Run the parts, print their counts, and record them; exit with status 1 if a case failed."""
     options = parsed(lambda: tyro.cli(Options, registry=REGISTRY))
     parts = _chosen(options.parts)
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _holds(name: str, source: Path, folder: Path, options: Options) -> bool:
-    """Run a part, print and record its counts; returns whether everything held."""
+    """Run a part, print its counts and record them, except with --short; returns True if all its cases held."""
     folder.mkdir()
     count = PARTS[name](source, folder, SHORT if options.short else options.share)
     print(f"{name}: {count.in_short()}", flush=True)
