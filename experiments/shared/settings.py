@@ -49,10 +49,10 @@ def load(path: Path) -> Settings:
     """Read a settings file; RnnaudioError, with the path of the file, for an unknown field, variant or value."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     changes = content.pop("variants", {path.stem: {}})
-    claims = [Claim(**claim) for claim in content.pop("claims", [])]
     try:
+        claims = [Claim(**claim) for claim in content.pop("claims", [])]
         return Settings({name: _config(_merged(name, changes, content)) for name in changes}, claims)
-    except RnnaudioError as error:
+    except (RnnaudioError, TypeError) as error:  # TypeError: an unknown field of a claim
         raise RnnaudioError(f"{path}: {error}") from error
 
 

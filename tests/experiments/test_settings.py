@@ -58,6 +58,7 @@ def test_a_variant_changes_what_its_base_has(tmp_path):
     ("text", "message"),
     [
         ("n_step = 5\n", "a.toml: unknown setting 'n_step' of FramesConfig; did you mean 'n_steps'?"),
+        ('[[claims]]\nfigure = "3"\n', "got an unexpected keyword argument 'figure'"),
         ("[model]\nunits_ = 5\n", "a.toml: unknown setting 'units_' of ModelConfig; did you mean 'units'?"),
         ("n_steps = -5\n", "a.toml: n_steps is -5; expected more than 0"),
         ('[variants.one]\nbase = "two"\n', "a.toml: a base is 'two'; expected one of the variants one"),
