@@ -214,7 +214,7 @@ class Training:
         return status, output
 
 
-@pytest.mark.parametrize("rank", map(in_full_only, [0, 1]))
+@pytest.mark.parametrize("rank", [in_full_only(0), in_full_only(1)])
 def test_a_signal_on_any_rank_ends_all_with_a_checkpoint(corpus, tmp_path, rank):
     """The run that is resumed equals one without interruption."""
     training = Training(corpus, tmp_path)
