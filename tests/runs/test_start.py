@@ -377,6 +377,7 @@ def test_the_command_for_longer_starts_from_the_same_run(tmp_path):
     assert f"{run_dir}-2 --config {run_dir}/config.toml --from 'a run.zip' --patience 40" in how_to_go_on(run_dir)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_the_report_says_what_it_started_from(tmp_path):
     run_dir = with_start(tmp_path / "run")
