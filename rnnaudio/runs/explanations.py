@@ -44,7 +44,7 @@ OF_FRAMES = {
     ),
     "Diagnostics": (
         "Saturated: the share of values within 5 % of their limits, or of relu units that are never active, gate by "
-        "gate, on validation music; `rnnaudio diagnose` measures the loudest of some training sequences instead, and "
+        "gate, on validation music; rnnaudio diagnose measures the loudest of some training sequences instead, and "
         "its 'all gate values' are the mean over the gates. "
         "|update| / |parameter|: how far the last update moved the weights. |d loss_T / d x|: how much a frame so "
         "many steps back matters for the error now."

@@ -39,7 +39,7 @@ ORDER = list(STATES.values())
 EXPLANATIONS = {
     TRIALS: "The best first; each name leads to the report of the run. A pruned trial has the loss of its last "
     "validation. Losses of other targets, scalings or sizes of a frame are other losses, whatever their numbers. "
-    "Trials are not diagnosed: `rnnaudio diagnose` does it for one of them.",
+    "Trials are not diagnosed; rnnaudio diagnose TRIAL does it for one of them.",
     HISTORY: "The objective of each trial, in the order in which they were begun, and the best so far.",
     IMPORTANCE: "How much of what tells the best trials from the others lies in each setting (PED-ANOVA). "
     "Of few trials this is a hint at most.",
