@@ -60,7 +60,7 @@ def _suggested(text: str, words: Sequence[str]) -> list[str]:
     """Return the suggested options in tyro's text, each once, except those that only other commands have."""
     found = list(SUGGESTED.finditer(text))
     ends = [one.start(1) for one in found[1:]] + [len(text)]
-    owners = [OWNED.findall(text[one.end() : end] + " --help") for one, end in zip(found, ends, strict=True)]
+    owners = [OWNED.findall(text[one.end() : end]) for one, end in zip(found, ends, strict=True)]
     own = {" ".join(words[:n]) for n in (1, 2)}
     pairs = zip(found, owners, strict=True)
     return list(dict.fromkeys(one[1] for one, owned in pairs if not words or not owned or own & set(owned)))
